@@ -1,0 +1,1 @@
+//! The nginx configuration language and what a configuration means.

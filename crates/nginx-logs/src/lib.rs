@@ -1,0 +1,1 @@
+//! The logs that nginx writes: grammar, catalogue of messages, time windows.
