@@ -1,1 +1,5 @@
 //! Every impure reader.
+
+pub mod peer;
+pub mod php_fpm;
+mod probe;
