@@ -1,1 +1,27 @@
-//! The logs that nginx writes: grammar, catalogue of messages, time windows.
+//! The logs that nginx and its backends write: grammar, catalogue of messages, time windows.
+//!
+//! Everything here is a function of bytes that the caller hands in. Nothing opens a file, asks the clock or looks at the
+//! host (`clippy.toml` sees to that), so the same bytes give the same records everywhere. Records borrow from the buffer
+//! they were read from, and no byte string, however hostile, makes a parser panic.
+//!
+//! * [`error`]: entries of the error log, and [`error::ErrorRecord::symptom`];
+//! * [`catalogue`]: which message is which [`Symptom`], and what it means;
+//! * [`access`]: access logs, read by the `log_format` in force;
+//! * [`window`]: where in a long log a span of time begins;
+//! * [`backend`]: what PHP-FPM, gunicorn, uwsgi, the kernel, systemd and others say when they fail.
+
+pub mod access;
+pub mod action;
+pub mod backend;
+mod bytes;
+mod carrier;
+pub mod catalogue;
+mod catalogue_table;
+pub mod entries;
+pub mod errno;
+pub mod error;
+mod fields;
+mod symptom;
+pub mod window;
+
+pub use symptom::{Symptom, UnknownSymptom};
