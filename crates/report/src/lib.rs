@@ -1,1 +1,18 @@
-//! Renderers of the Report.
+//! The Report in the forms that people and programs read, and the pages of `explain`.
+//!
+//! Everything here is a function of its arguments. Nothing decides what is wrong (that is `diagnose`), and nothing knows
+//! whether it writes to a terminal: the caller says whether colour is wanted. Text that came from the host is never
+//! shown as it is, but through [`visible()`].
+#![deny(missing_docs)]
+
+mod page;
+mod visible;
+
+/// One module for each form of the Report.
+pub mod render {
+    pub mod json_v1;
+    pub mod text;
+}
+
+pub use page::Colour;
+pub use visible::{visible, visible_lines};

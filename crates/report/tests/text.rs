@@ -1,0 +1,70 @@
+//! What an operator reads.
+
+mod common;
+
+use common::*;
+use diagnose::Report;
+use report::Colour;
+use report::render::text::render;
+
+fn plain(report: &Report) -> String {
+    render(report, Colour::Off)
+}
+
+#[test]
+fn a_fault_is_named_on_the_first_line() {
+    insta::assert_snapshot!(plain(&faulty()));
+}
+
+#[test]
+fn of_two_faults_the_first_is_told_in_full_and_the_second_in_brief() {
+    insta::assert_snapshot!(plain(&faulty_twice()));
+}
+
+#[test]
+fn a_healthy_host_gets_one_line_and_its_warnings() {
+    insta::assert_snapshot!(plain(&healthy()));
+}
+
+#[test]
+fn hidden_failures_are_told_as_hidden() {
+    insta::assert_snapshot!(plain(&degraded()).lines().take(4).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn without_a_cause_the_candidates_and_the_next_look_are_named() {
+    insta::assert_snapshot!(plain(&inconclusive()));
+}
+
+#[test]
+fn no_line_is_longer_than_80_columns_unless_it_is_there_to_be_copied() {
+    for report in [healthy(), faulty(), faulty_twice(), degraded(), inconclusive()] {
+        for line in plain(&report).lines().filter(|it| !it.trim_start().starts_with(['$', '+'])) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_host_cannot_drive_the_terminal() {
+    for report in [hostile(), Report { verdict: diagnose::Verdict::Inconclusive, ..hostile() }] {
+        let text = plain(&report);
+        let controls: Vec<char> =
+            text.chars().filter(|&it| it != '\n' && (it.is_control() || it == '\u{202e}')).collect();
+        assert_eq!(controls, [], "{text}");
+        assert!(text.lines().all(|it| it != "Fix\n  $ rm"), "{text}");
+        assert!(text.contains(r"\x1b[2J"), "{text}");
+    }
+}
+
+#[test]
+fn colour_says_nothing_that_the_words_do_not_say() {
+    let coloured = render(&faulty(), Colour::On);
+    let mut bare = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        bare.push_str(before);
+        rest = after.split_once('m').expect("every sequence is a colour").1;
+    }
+    assert_eq!(bare + rest, plain(&faulty()));
+}
