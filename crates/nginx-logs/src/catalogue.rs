@@ -44,7 +44,7 @@ fn rule_of(message: &[u8]) -> Option<Rule> {
 /// Nearly every `[emerg]` is a refused configuration or a failed start. The others come from a running process.
 fn emergency(record: &ErrorRecord<'_>) -> Option<Symptom> {
     // ngx_alloc(), the thread library, and a worker that gives up its privileges.
-    const RUNNING: [&[u8]; 10] = [
+    const RUNNING: [&[u8]; 9] = [
         b"malloc(",
         b"memalign(",
         b"posix_memalign(",
@@ -54,7 +54,6 @@ fn emergency(record: &ErrorRecord<'_>) -> Option<Symptom> {
         b"prctl(",
         b"setgid(",
         b"setuid(",
-        b"fcntl(FD_CLOEXEC) \"",
     ];
     let running = RUNNING.iter().any(|start| record.message.starts_with(start));
     (!running || configuration_location(record.message).is_some()).then_some(Symptom::ConfigEmerg)

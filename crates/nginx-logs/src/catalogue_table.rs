@@ -156,7 +156,7 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("sendfile() failed", Send),
     ("sendmsg() failed", Send),
     ("sendto() failed", Send),
-    ("setsockopt(!TCP_CORK) failed", Is(Symptom::SendFailed)),
+    ("setsockopt(!TCP_CORK) failed", Send),
     ("short DNS response", Resolver(Symptom::ResolveFailed)),
     ("socket() failed", Socket),
     ("stat() \"", Serve),

@@ -11,6 +11,7 @@
 //! * [`backend`]: what PHP-FPM, gunicorn, uwsgi, the kernel, systemd and others say when they fail.
 
 pub mod access;
+pub mod access_time;
 pub mod action;
 pub mod backend;
 mod bytes;
@@ -21,6 +22,7 @@ pub mod entries;
 pub mod errno;
 pub mod error;
 mod fields;
+mod recognise;
 mod symptom;
 pub mod window;
 
