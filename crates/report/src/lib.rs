@@ -5,6 +5,7 @@
 //! shown as it is, but through [`visible()`].
 #![deny(missing_docs)]
 
+pub mod explain;
 mod page;
 mod visible;
 

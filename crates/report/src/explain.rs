@@ -1,0 +1,214 @@
+//! What `why502 explain` answers: the page of a cause, what a symptom, an errno or a status means, what a pasted log line
+//! says. It knows nothing of any host; the causes' own pages and the catalogue of messages are all that it draws on.
+
+mod json;
+mod line;
+mod text;
+mod vocabulary;
+
+use std::fmt;
+
+use diagnose::Cause;
+use nginx_logs::Symptom;
+use nginx_logs::errno::{Errno, errno};
+
+pub use json::{render as render_json, render_list as render_list_json};
+pub use line::Line;
+pub use text::{render as render_text, render_list as render_list_text};
+
+/// What was asked about.
+#[derive(Debug)]
+pub enum Explained {
+    /// A root cause.
+    Cause(&'static Cause),
+    /// Something that nginx sees.
+    Symptom(Symptom),
+    /// An errno of Linux.
+    Errno(Errno),
+    /// An HTTP status: number, name, meaning.
+    Status(u16, &'static str, &'static str),
+    /// A line of a log.
+    Line(Box<Line>),
+}
+
+/// Nothing is known by that name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// What was asked.
+    pub what: String,
+    /// Ids that look alike, the nearest first.
+    pub nearest: Vec<&'static str>,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = crate::visible(&self.what);
+        match what.chars().count() {
+            0..=60 => write!(f, "nothing is known about \"{what}\""),
+            _ => write!(f, "nothing is known about \"{} ...\"", what.chars().take(60).collect::<String>()),
+        }
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+impl Unknown {
+    /// What to ask instead.
+    pub fn advice(&self) -> String {
+        match self.nearest.as_slice() {
+            [] => "why502 explain --list, which names everything that it can explain".to_owned(),
+            nearest => format!("why502 explain {}", nearest.join(", or ")),
+        }
+    }
+}
+
+/// Finds out what is asked about. A log line may have the prefix of syslog or of the journal.
+pub fn explain(what: &str) -> Result<Explained, Unknown> {
+    let what = what.trim();
+    let id = what.to_lowercase().replace(['_', ' '], "-");
+    if let Some(cause) = cause(&id) {
+        return Ok(Explained::Cause(cause));
+    }
+    if let Ok(symptom) = id.parse() {
+        return Ok(Explained::Symptom(symptom));
+    }
+    if let Some(errno) = errno_of(what) {
+        return Ok(Explained::Errno(errno));
+    }
+    if let Some((number, name, meaning)) = what.parse().ok().and_then(vocabulary::status) {
+        return Ok(Explained::Status(number, name, meaning));
+    }
+    if let Some(line) = line::read(what) {
+        return Ok(Explained::Line(Box::new(line)));
+    }
+    Err(Unknown { what: what.to_owned(), nearest: nearest(&id) })
+}
+
+fn cause(id: &str) -> Option<&'static Cause> {
+    diagnose::causes().iter().copied().find(|it| it.id == id)
+}
+
+/// By number (`111`, `errno 111`) or by name.
+fn errno_of(what: &str) -> Option<Errno> {
+    let what = what.to_uppercase();
+    let word = what.strip_prefix("ERRNO").map_or(what.as_str(), |it| it.trim_start_matches([' ', '=', ':']));
+    match word.parse() {
+        Ok(number) => errno(number),
+        // Linux's numbers end at 133; those of the other systems have no names of their own.
+        Err(_) => (1..=133).filter_map(errno).find(|it| it.name == word),
+    }
+}
+
+/// The causes that can bring a symptom about, in the order of the engine.
+fn causes_of(symptom: Symptom) -> Vec<&'static Cause> {
+    diagnose::causes().iter().copied().filter(|it| it.explains.contains(&symptom)).collect()
+}
+
+/// What a connection attempt that fails with that errno shows as, on TCP and on a unix socket.
+fn symptoms_of(errno: Errno) -> Vec<Symptom> {
+    let mut symptoms = Vec::new();
+    for peer in ["127.0.0.1:8080", "unix:/run/app.sock"] {
+        let entry = format!(
+            "2026/01/01 00:00:00 [error] 1#1: *1 connect() to {peer} failed ({}: {}) while connecting to upstream, client: \
+             127.0.0.1, server: _, request: \"GET / HTTP/1.1\", upstream: \"http://{peer}/\"",
+            errno.number, errno.text
+        );
+        let symptom = nginx_logs::error::parse(entry.as_bytes()).and_then(|it| it.symptom());
+        symptoms.extend(symptom.filter(|it| !symptoms.contains(it)));
+    }
+    symptoms
+}
+
+/// One part of a cause's page, by its heading.
+fn section(cause: &Cause, heading: &str) -> Option<&'static str> {
+    let (_, after) = cause.page.split_once(&format!("## {heading}\n"))?;
+    Some(after.split("## ").next().unwrap_or(after).trim())
+}
+
+/// What decides that it is this cause: the first sentence of "How we know".
+fn how_we_know(cause: &Cause) -> String {
+    let paragraph = section(cause, "How we know").unwrap_or("").lines().map(str::trim);
+    let paragraph: Vec<&str> = paragraph.take_while(|it| !it.is_empty()).collect();
+    let paragraph = paragraph.join(" ");
+    match paragraph.split_once(". ") {
+        Some((sentence, _)) => format!("{sentence}."),
+        None => paragraph,
+    }
+}
+
+/// At most three ids that look like the one asked for.
+fn nearest(asked: &str) -> Vec<&'static str> {
+    let ids = diagnose::causes().iter().map(|it| it.id).chain(Symptom::ALL.iter().map(|it| it.id()));
+    // A third of the letters may differ: more, and the proposal is noise.
+    let tolerance = (asked.chars().count() / 3).max(2);
+    let mut near: Vec<(usize, &str)> = ids
+        .map(|id| if asked.len() > 3 && id.contains(asked) { (1, id) } else { (distance(asked, id), id) })
+        .filter(|(distance, _)| *distance <= tolerance)
+        .collect();
+    near.sort();
+    near.into_iter().take(3).map(|(_, id)| id).collect()
+}
+
+/// Levenshtein's distance: letters to insert, remove or replace.
+fn distance(one: &str, other: &str) -> usize {
+    // A pasted page is no misspelled id, and the table below would be large.
+    if one.len() > 64 {
+        return usize::MAX;
+    }
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, it) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *it);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_id_gets_the_right_one() {
+        let unknown = explain("php-fpm-pool-exausted").unwrap_err();
+        assert_eq!(unknown.nearest.first(), Some(&"php-fpm-pool-exhausted"));
+        assert_eq!(unknown.advice(), "why502 explain php-fpm-pool-exhausted");
+    }
+
+    #[test]
+    fn a_part_of_an_id_is_near_to_it() {
+        assert!(nearest("header-too").contains(&"header-too-big"));
+    }
+
+    #[test]
+    fn nonsense_is_near_to_nothing() {
+        assert_eq!(nearest("supercalifragilistic"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_id_may_be_written_in_words() {
+        assert!(matches!(explain("Connect Refused"), Ok(Explained::Symptom(Symptom::ConnectRefused))));
+    }
+
+    #[test]
+    fn an_errno_is_known_by_number_and_by_name() {
+        for asked in ["111", "ECONNREFUSED", "econnrefused", "errno 111"] {
+            assert!(matches!(explain(asked), Ok(Explained::Errno(it)) if it.number == 111), "{asked}");
+        }
+    }
+
+    #[test]
+    fn an_errno_leads_to_what_nginx_sees() {
+        assert_eq!(symptoms_of(errno(111).unwrap()), [Symptom::ConnectRefused]);
+        assert!(symptoms_of(errno(11).unwrap()).contains(&Symptom::ConnectAgain));
+    }
+
+    #[test]
+    fn distances_are_levenshteins() {
+        assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("ab", "ab")), (3, 2, 0));
+    }
+}
