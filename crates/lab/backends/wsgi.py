@@ -1,0 +1,32 @@
+"""A WSGI application for gunicorn and uWSGI that misbehaves as its paths say.
+
+    /wait/S    answers after S seconds     /segfault   the worker dies of a real one
+    /exit      the worker exits            /eat/MB     the worker takes memory and keeps it
+    /header/N  a header of N bytes         /status/N   answers with that status              anything else: 200
+"""
+import ctypes
+import os
+import sys
+import time
+
+kept = []
+
+
+def application(environ, start_response):
+    what, _, number = environ.get("PATH_INFO", "").strip("/").partition("/")
+    status, headers = "200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")]
+    if what == "wait":
+        time.sleep(float(number))
+    elif what == "segfault":
+        ctypes.string_at(8)
+    elif what == "exit":
+        print("fatal: cannot go on without the price list", file=sys.stderr, flush=True)
+        os._exit(3)
+    elif what == "eat":
+        kept.append(bytearray(b"\1" * (int(number) << 20)))
+    elif what == "header":
+        headers.append(("X-Permissions", "p" * int(number)))
+    elif what == "status":
+        status = number + " Said"
+    start_response(status, headers)
+    return [b"ok\n"]
