@@ -13,5 +13,5 @@ mod run;
 
 pub use case::{Case, cases};
 pub use host::{Host, Output};
-pub use requirements::{PACKAGES, missing_packages, missing_requirements};
+pub use requirements::{PACKAGES, is_root, missing_packages, missing_requirements};
 pub use run::{Outcome, Proof, prove, record, run};

@@ -38,10 +38,15 @@ pub fn missing_packages() -> Vec<&'static str> {
     PACKAGES.iter().copied().filter(|package| !query(package)).collect()
 }
 
+/// Whether hosts may be booted, and packages installed, by who runs this.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Everything that keeps this machine from booting hosts, one sentence each. Empty when it can.
 pub fn missing_requirements() -> Vec<String> {
     let mut missing = Vec::new();
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         missing.push("root is needed for namespaces and mounts".to_owned());
     }
     let packages = missing_packages();
