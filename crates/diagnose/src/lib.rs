@@ -1,1 +1,59 @@
-//! Pure: what a Snapshot means.
+//! What a Snapshot means. Pure: no rule reads a file, asks the clock or runs a command; all that a rule may know is in
+//! the Snapshot, so every diagnosis can be replayed from a capture.
+//!
+//! `failure` reads single failures from the logs, `groups` puts them together, `scene` indexes the evidence around
+//! them, `service` says who serves an address, `causes` judge, `engine` ranks. Reading the host is `collect`'s work,
+//! showing the Report that of `report`.
+
+mod app;
+mod case;
+mod cause;
+mod causes;
+mod checks;
+mod engine;
+mod events;
+mod failure;
+mod groups;
+mod report;
+mod rule;
+mod scene;
+mod service;
+mod story;
+#[cfg(test)]
+mod testing;
+mod verdict;
+
+pub use cause::{Cause, Judge};
+pub use report::*;
+
+use nginx_conf::{Config, MemoryFiles, Version, View};
+use scene::Scene;
+use snapshot::Snapshot;
+
+/// Diagnoses a host.
+pub fn diagnose(snapshot: &Snapshot) -> Report {
+    let config = configuration(snapshot);
+    let view = View::new(&config, version(snapshot));
+    engine::report(&Scene::new(snapshot, &config, &view))
+}
+
+/// Every root cause that this build knows, sorted by id.
+pub fn causes() -> &'static [&'static Cause] {
+    causes::CAUSES
+}
+
+fn version(snapshot: &Snapshot) -> Version {
+    let nginx = snapshot.nginx.value().and_then(|it| it.first());
+    nginx.and_then(|it| Version::parse(&it.version)).unwrap_or_default()
+}
+
+/// The configuration of the nginx under diagnosis, parsed from the texts in the Snapshot.
+fn configuration(snapshot: &Snapshot) -> Config {
+    let Some(nginx) = snapshot.nginx.value().and_then(|it| it.first()) else {
+        return nginx_conf::load(&MemoryFiles::default(), std::path::Path::new("/etc/nginx/nginx.conf"));
+    };
+    let files = nginx.config.value().map(|it| it.files.as_slice()).unwrap_or_default();
+    let read = files.iter().filter(|it| it.unread.is_none());
+    let texts = MemoryFiles(read.map(|it| ((&it.path).into(), it.text.clone().into_bytes())).collect());
+    nginx_conf::load(&texts, std::path::Path::new(&nginx.config_path))
+}

@@ -124,6 +124,23 @@ impl Module {
 }
 
 impl Scheme {
+    /// As nginx spells it in the `upstream:` field of its error log; a stream's connections have none there.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::Fastcgi => "fastcgi",
+            Scheme::Uwsgi => "uwsgi",
+            Scheme::Suwsgi => "suwsgi",
+            Scheme::Scgi => "scgi",
+            Scheme::Grpc => "grpc",
+            Scheme::Grpcs => "grpcs",
+            Scheme::Memcached => "memcached",
+            Scheme::Stream => "stream",
+            Scheme::StreamTls => "streamtls",
+        }
+    }
+
     /// Filled in where a pass names no port. Only HTTP and gRPC have one.
     pub fn default_port(self) -> Option<u16> {
         match self {

@@ -1,0 +1,117 @@
+use crate::rule::*;
+
+cause! {
+    /// The port is right, but the backend is bound to another address of this host.
+    ///
+    /// ## What you see
+    /// Every connection to the backend is refused (`111: Connection refused`), although `curl` to another address of the
+    /// same host, such as 127.0.0.1, gets an answer.
+    ///
+    /// ## How we know
+    /// Nothing accepts connections at the address that nginx dials; the same port is open on another address of this host.
+    ///
+    /// ## What to do
+    /// Bind the backend to the address that is dialled, or let nginx dial the one it is bound to. A backend that only
+    /// nginx talks to is best bound to 127.0.0.1.
+    ///
+    /// ## Not to be confused with
+    /// `wrong-upstream-port`: there the port differs. `upstream-ipv6-mismatch`: there the two addresses are of different
+    /// families. `backend-not-running`: there nothing listens anywhere.
+    "upstream-address-mismatch",
+    explains: [ConnectRefused],
+    leads_to: ["backend-not-running"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let backend = case.backend()?;
+    let Some(dialled) = backend.dialled.first().copied().filter(|_| backend.local) else { return Ok(Verdict::NotIt) };
+    if let Some(there) = &backend.listening {
+        return Ok(Verdict::ruled_out(format!("{} accepts connections to it", there.address)));
+    }
+    let listeners = case.scene.listeners()?;
+    let same_port = |it: &&Listener| it.address.port() == dialled.port() && it.address.is_ipv4() == dialled.is_ipv4();
+    let Some(there) = listeners.value.iter().find(same_port) else {
+        return Ok(Verdict::ruled_out(format!("nothing listens on port {} at all", dialled.port())));
+    };
+    let process = there.pids.iter().find_map(|pid| case.scene.process(*pid));
+    let unit = process.and_then(|it| it.unit.as_deref());
+    let who = unit.or(process.map(|it| it.name.as_str())).unwrap_or("another process");
+    let summary =
+        format!("nginx dials {dialled}, but {who} listens on {} only: each connection is refused", there.address);
+    let found = confirmed(summary)
+        .decisive(listeners.fact("socket", format!("only {} has port {}", there.address, dialled.port())))
+        .supporting(case.failures_fact())
+        .fix_maybe(dial_instead(case, &there.address.to_string()))
+        .fix(
+            Fix::repair(format!("Bind {who} to {} (or to all addresses)", dialled.ip()))
+                .risk(format!("restarts {who}; every network that reaches {} can then talk to it", dialled.ip())),
+        )
+        .verify(case.verify_command());
+    Ok(found.into())
+}
+
+/// The pass or server line, changed to dial another address.
+pub fn dial_instead(case: &Case, address: &str) -> Option<Fix> {
+    let scene = case.scene;
+    let pass = scene.pass(case.group).filter(|_| case.group.peer_in_files)?;
+    let line = pass
+        .addresses(scene.view)
+        .into_iter()
+        .find(|it| {
+            let configured: Peer = it.address.parse().unwrap_or(Peer::Group(String::new()));
+            case.peer().is_some_and(|peer| crate::groups::same_peer(&configured, peer, scene.snapshot))
+        })?
+        .span;
+    let (file, number, old) = scene.line_at(line)?;
+    let peer = case.peer()?.to_string();
+    let written = [peer.clone(), peer.replace("unix:", "unix:")].into_iter().find(|it| old.contains(it.as_str()))?;
+    let new = old.replacen(&written, address, 1);
+    Some(
+        Fix::repair(format!("Let nginx dial {address}"))
+            .edit(file, number, old.trim(), new.trim())
+            .run("nginx -t && nginx -s reload")
+            .risk("reloads nginx; requests in flight are not interrupted"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    /// nginx dials 10.0.0.5:8080 on a host that has this one listener.
+    fn listening_on(address: &str) -> Snapshot {
+        let listener = Listener {
+            address: address.parse().unwrap(),
+            v6_only: Some(false),
+            waiting: 0,
+            backlog: Some(128),
+            pids: Vec::new(),
+            inode: 1,
+            uid: 33,
+        };
+        let host = passing_to("proxy_pass http://10.0.0.5:8080");
+        let line =
+            failed("connect() failed (111: Connection refused)", "connecting to upstream", "http://10.0.0.5:8080/cart");
+        logged(host, &[&line]).with(|it| it.net.listeners = seen(vec![listener]))
+    }
+
+    #[test]
+    fn a_backend_on_loopback_only_is_named() {
+        let report = check(&listening_on("127.0.0.1:8080"), "upstream-address-mismatch: confirmed");
+        assert_eq!(report.causes[0].fixes[0].edits[0].new, "proxy_pass http://127.0.0.1:8080;");
+    }
+
+    #[test]
+    fn another_port_is_another_cause() {
+        check_ruled_out(&listening_on("127.0.0.1:9000"), "upstream-address-mismatch", "nothing listens on port 8080");
+    }
+
+    #[test]
+    fn listeners_we_may_not_see_are_a_blind_spot() {
+        let host = listening_on("127.0.0.1:8080").with(|it| it.net.listeners = denied());
+        check_blind(&host, "upstream-address-mismatch", "listening sockets");
+    }
+}

@@ -1,0 +1,518 @@
+//! From groups of failures to a ranked Report.
+//!
+//! Every cause is asked about every group whose symptom it explains. Within a group one cause wins: the surest, and of
+//! two that hold, the one that brings the other about. What loses is listed as ruled out or as a consequence. Groups
+//! that nobody explains but that share their requests with an explained one are consequences of that.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use nginx_logs::Symptom;
+use snapshot::Peer;
+
+use crate::case::{Blind, Case, plural};
+use crate::cause::{Cause, Judge};
+use crate::causes::CAUSES;
+use crate::checks;
+use crate::groups::FailureGroup;
+use crate::report::*;
+use crate::scene::Scene;
+use crate::service::Backend;
+use crate::verdict::{self, Found};
+
+/// At most that many findings are reported; more are counted in a note.
+const MOST_FINDINGS: usize = 12;
+/// At most that many pieces of evidence for one finding.
+const MOST_EVIDENCE: usize = 10;
+
+struct Judged {
+    found: Vec<(&'static Cause, Found)>,
+    ruled_out: Vec<RuledOut>,
+    blind: Vec<(&'static Cause, Blind)>,
+}
+
+/// A finding with the requests that it concerns, before it is counted.
+struct Draft {
+    finding: Finding,
+    peer: Option<Peer>,
+    groups: BTreeSet<usize>,
+    accesses: BTreeSet<usize>,
+}
+
+/// Judges the scene.
+pub fn report(scene: &Scene) -> Report {
+    let backends = backends(scene);
+    let nothing = Err(Blind { what: "the peer".into(), why: "nginx chose none".into(), remedy: String::new() });
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut unexplained: Vec<usize> = Vec::new();
+    let mut blind: Vec<(&'static Cause, Blind)> = Vec::new();
+    let mut host = judge_host(scene);
+    blind.append(&mut host.blind);
+    for (cause, found) in host.found {
+        drafts.push(draft(scene, cause, found, None, Vec::new()));
+    }
+    for (index, group) in scene.groups.iter().enumerate().filter(|(_, it)| is_failure(scene, it)) {
+        let backend = group.peer.as_ref().and_then(|it| backends.get(it)).unwrap_or(&nothing);
+        let judged = judge(&Case { scene, group, backend });
+        let sure = judged.found.iter().any(|(_, it)| it.certainty == Certainty::Confirmed);
+        if !sure {
+            blind.extend(judged.blind);
+        }
+        let chosen = choose(judged.found, judged.ruled_out);
+        if chosen.is_empty() {
+            unexplained.push(index);
+        }
+        for (cause, found, ruled_out) in chosen {
+            drafts.push(draft(scene, cause, found, Some(index), ruled_out));
+        }
+    }
+    drafts = merge(drafts);
+    hang_consequences(scene, &mut drafts, &mut unexplained);
+    finish(scene, drafts, unexplained, blind, &backends)
+}
+
+fn backends<'a>(scene: &Scene<'a>) -> HashMap<Peer, Result<Backend<'a>, Blind>> {
+    let peers: BTreeSet<&Peer> = scene.groups.iter().filter_map(|it| it.peer.as_ref()).collect();
+    peers.into_iter().map(|peer| (peer.clone(), Backend::of(scene, peer))).collect()
+}
+
+/// Whether a group is a gateway failure at all: a request that ended with 403 or 404 is none, whatever was logged.
+fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
+    let harmless = |it: &usize| {
+        let access = &scene.failures.accesses[*it];
+        (100..500).contains(&access.status) && access.status != 413 && access.status != 499 && access.status >= 400
+    };
+    group.accesses.is_empty() || group.accesses.len() as u64 * 2 < group.count || !group.accesses.iter().all(harmless)
+}
+
+fn judge(case: &Case) -> Judged {
+    let mut judged = Judged { found: Vec::new(), ruled_out: Vec::new(), blind: Vec::new() };
+    for cause in CAUSES.iter().filter(|it| it.explains.contains(&case.group.symptom)) {
+        let Judge::Group(rule) = cause.judge else { continue };
+        enter(&mut judged, cause, rule(case));
+    }
+    judged
+}
+
+fn judge_host(scene: &Scene) -> Judged {
+    let mut judged = Judged { found: Vec::new(), ruled_out: Vec::new(), blind: Vec::new() };
+    for cause in CAUSES {
+        let Judge::Host(rule) = cause.judge else { continue };
+        enter(&mut judged, cause, rule(scene));
+    }
+    judged
+}
+
+fn enter(judged: &mut Judged, cause: &'static Cause, verdict: Result<verdict::Verdict, Blind>) {
+    match verdict {
+        Ok(verdict::Verdict::NotIt) => {}
+        Ok(verdict::Verdict::RuledOut(because)) => judged.ruled_out.push(RuledOut { id: cause.id, because }),
+        Ok(verdict::Verdict::Found(found)) => judged.found.push((cause, proven(*found))),
+        Err(blind) => judged.blind.push((cause, blind)),
+    }
+}
+
+/// `confirmed` needs something decisive that was seen; a rule that forgot it is not believed that much.
+fn proven(mut found: Found) -> Found {
+    let decisive = found.evidence.iter().any(|it| it.weight == Weight::Decisive);
+    if found.certainty == Certainty::Confirmed && !decisive {
+        found.certainty = Certainty::Likely;
+        found.confidence = found.confidence.min(0.8);
+    }
+    found.evidence.sort_by_key(|it| it.weight);
+    found.evidence.truncate(MOST_EVIDENCE);
+    found
+}
+
+fn brings_about(cause: &Cause, other: &Cause) -> bool {
+    cause.leads_to.contains(&other.id)
+}
+
+/// The winner first; other candidates only where the winner is not sure.
+fn choose(
+    mut found: Vec<(&'static Cause, Found)>,
+    mut ruled_out: Vec<RuledOut>,
+) -> Vec<(&'static Cause, Found, Vec<RuledOut>)> {
+    found.sort_by(|(_, a), (_, b)| b.certainty.cmp(&a.certainty).then(b.confidence.total_cmp(&a.confidence)));
+    let Some(mut winner) = (!found.is_empty()).then_some(0) else { return Vec::new() };
+    // Bounded by the number of causes: a loop in `leads_to` must not hang us.
+    for _ in 0..found.len() {
+        let surer = |it: &usize| found[*it].1.certainty >= found[winner].1.certainty;
+        match (0..found.len()).filter(surer).find(|it| brings_about(found[*it].0, found[winner].0)) {
+            Some(deeper) if deeper != winner => winner = deeper,
+            _ => break,
+        }
+    }
+    let (cause, mut best) = found.remove(winner);
+    let mut others = Vec::new();
+    for (other, candidate) in found {
+        if brings_about(cause, other) {
+            best.consequences.push(other.id.to_owned());
+        } else if best.certainty == Certainty::Confirmed || candidate.certainty < Certainty::Possible {
+            ruled_out.push(RuledOut { id: other.id, because: format!("{} was seen, which explains the same", cause.title()) });
+        } else {
+            others.push((other, candidate, Vec::new()));
+        }
+    }
+    let mut chosen = vec![(cause, best, ruled_out)];
+    chosen.extend(others);
+    chosen
+}
+
+fn draft(
+    scene: &Scene,
+    cause: &'static Cause,
+    found: Found,
+    group: Option<usize>,
+    ruled_out: Vec<RuledOut>,
+) -> Draft {
+    let of_group = group.map(|it| &scene.groups[it]);
+    let finding = Finding {
+        cause,
+        certainty: found.certainty,
+        confidence: found.confidence,
+        summary: found.summary,
+        upstream: of_group.and_then(|it| upstream(scene, it)),
+        impact: Impact::default(),
+        evidence: found.evidence,
+        ruled_out,
+        consequences: found.consequences,
+        fixes: found.fixes,
+        verify: found.verify,
+        prevent: found.prevent,
+    };
+    Draft {
+        finding,
+        peer: of_group.and_then(|it| it.peer.clone()),
+        groups: group.into_iter().collect(),
+        accesses: of_group.map(|it| it.accesses.iter().copied().collect()).unwrap_or_default(),
+    }
+}
+
+/// The upstream side of a group, as the report shows it.
+pub fn upstream(scene: &Scene, group: &FailureGroup) -> Option<Upstream> {
+    let peer = group.peer.as_ref()?;
+    let pass = scene.pass(group);
+    let mut upstream = Upstream {
+        peer: peer.to_string(),
+        scheme: Some(group.scheme.clone()).filter(|it| !it.is_empty()),
+        server: Some(group.server.clone()).filter(|it| !it.is_empty()),
+        ..Upstream::default()
+    };
+    if let Some(pass) = pass {
+        upstream.group = pass.group(scene.view).map(|it| it.name.clone());
+        upstream.location = pass.location.and_then(|it| scene.view.location(it)).map(nginx_conf::Location::heading);
+        upstream.config = Some(scene.place(pass.span));
+    }
+    Some(upstream)
+}
+
+/// One finding for each cause and peer.
+fn merge(drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut merged: Vec<Draft> = Vec::new();
+    for draft in drafts {
+        let same = |it: &&mut Draft| it.finding.cause == draft.finding.cause && it.peer == draft.peer;
+        match merged.iter_mut().find(same) {
+            Some(there) => absorb(there, draft),
+            None => merged.push(draft),
+        }
+    }
+    merged
+}
+
+fn absorb(there: &mut Draft, draft: Draft) {
+    there.groups.extend(draft.groups);
+    there.accesses.extend(draft.accesses);
+    let (kept, mut other) = (&mut there.finding, draft.finding);
+    if (other.certainty, other.confidence) > (kept.certainty, kept.confidence) {
+        let ruled_out = std::mem::take(&mut kept.ruled_out);
+        other.ruled_out.extend(ruled_out);
+        std::mem::swap(kept, &mut other);
+    }
+    for evidence in other.evidence {
+        if !kept.evidence.iter().any(|it| it.says == evidence.says) {
+            kept.evidence.push(evidence);
+        }
+    }
+    kept.evidence.sort_by_key(|it| it.weight);
+    kept.evidence.truncate(MOST_EVIDENCE);
+    for ruled_out in other.ruled_out {
+        if !kept.ruled_out.iter().any(|it| it.id == ruled_out.id) {
+            kept.ruled_out.push(ruled_out);
+        }
+    }
+    for consequence in other.consequences {
+        if !kept.consequences.contains(&consequence) {
+            kept.consequences.push(consequence);
+        }
+    }
+}
+
+/// Hangs findings under the finding that brings them about, and groups that nobody explained under the one they belong to.
+fn hang_consequences(scene: &Scene, drafts: &mut Vec<Draft>, unexplained: &mut Vec<usize>) {
+    let mut index = 0;
+    while index < drafts.len() {
+        let lower = &drafts[index];
+        let above = drafts.iter().position(|upper| {
+            brings_about(upper.finding.cause, lower.finding.cause)
+                && upper.finding.certainty >= lower.finding.certainty
+                && (upper.peer == lower.peer || upper.peer.is_none() || lower.peer.is_none())
+        });
+        match above {
+            Some(above) if above != index => {
+                let lower = drafts.remove(index);
+                let above = if above > index { above - 1 } else { above };
+                drafts[above].finding.consequences.push(lower.finding.cause.id.to_owned());
+                drafts[above].groups.extend(lower.groups);
+                drafts[above].accesses.extend(lower.accesses);
+                index = 0;
+            }
+            _ => index += 1,
+        }
+    }
+    unexplained.retain(|index| {
+        let group = &scene.groups[*index];
+        let Some(above) = drafts.iter_mut().find(|it| belongs_to(scene, group, it)) else { return true };
+        above.groups.insert(*index);
+        above.accesses.extend(&group.accesses);
+        let symptom = group.symptom.id().to_owned();
+        if !above.finding.consequences.contains(&symptom) {
+            above.finding.consequences.push(symptom);
+        }
+        false
+    });
+}
+
+/// Whether an unexplained group is a consequence of a finding: most of its requests are that finding's, or nginx found
+/// no live server in a group that the finding's peer is in.
+fn belongs_to(scene: &Scene, group: &FailureGroup, draft: &Draft) -> bool {
+    let shared = group.accesses.iter().filter(|it| draft.accesses.contains(it)).count();
+    if !group.accesses.is_empty() && shared * 2 > group.accesses.len() {
+        return true;
+    }
+    match (&group.peer, &draft.finding.upstream) {
+        (Some(Peer::Group(name)), Some(upstream)) if group.symptom == Symptom::NoLiveUpstreams => {
+            upstream.group.as_ref() == Some(name) || name_leads_to(scene, name, draft.peer.as_ref())
+        }
+        (None, _) => draft.peer.is_none() && group.symptom == Symptom::UpstreamStatus,
+        _ => false,
+    }
+}
+
+/// The group of a pass without an `upstream` block is named after its address: `localhost`, `app.internal:8080`.
+fn name_leads_to(scene: &Scene, name: &str, peer: Option<&Peer>) -> bool {
+    let Some(peer) = peer else { return false };
+    let passes = scene.view.passes().iter().filter(|it| crate::groups::leads_to(it, peer, scene.view, scene.snapshot));
+    passes.into_iter().any(|it| it.addresses(scene.view).iter().any(|it| it.address.split(':').next() == Some(name)))
+}
+
+fn finish(
+    scene: &Scene,
+    drafts: Vec<Draft>,
+    unexplained: Vec<usize>,
+    blind: Vec<(&'static Cause, Blind)>,
+    backends: &HashMap<Peer, Result<Backend, Blind>>,
+) -> Report {
+    let total = scene.requests_total();
+    let mut causes: Vec<Finding> = Vec::new();
+    let mut hidden: Vec<Finding> = Vec::new();
+    for mut draft in drafts {
+        draft.finding.impact = impact(scene, &draft, total);
+        let groups = draft.groups.iter().map(|it| &scene.groups[*it]);
+        let all_hidden = !draft.groups.is_empty() && groups.clone().all(FailureGroup::all_hidden);
+        if all_hidden { hidden.push(draft.finding) } else { causes.push(draft.finding) }
+    }
+    causes.sort_by(order);
+    hidden.sort_by(order);
+    let mut notes = notes(scene);
+    if causes.len() > MOST_FINDINGS {
+        notes.push(format!("{} more findings are not listed", causes.len() - MOST_FINDINGS));
+        causes.truncate(MOST_FINDINGS);
+    }
+    let blind_spots = blind_spots(scene, blind);
+    let visible = |it: &usize| !scene.groups[*it].all_hidden();
+    let verdict = match () {
+        () if !causes.is_empty() => Verdict::Faulty,
+        () if unexplained.iter().any(visible) => Verdict::Inconclusive,
+        () if !hidden.is_empty() || !unexplained.is_empty() => Verdict::Degraded,
+        () if too_little_seen(scene).is_some() => Verdict::Inconclusive,
+        () => Verdict::Healthy,
+    };
+    let host = &scene.snapshot.host;
+    Report {
+        host: host.name.clone(),
+        kernel: host.kernel.clone(),
+        nginx: scene.nginx.map(|it| it.version.clone()),
+        container: host.container,
+        utc_offset_seconds: host.utc_offset_seconds,
+        collected_at: scene.snapshot.collected_at,
+        elapsed_seconds: scene.snapshot.elapsed_seconds,
+        window: scene.snapshot.window,
+        verdict,
+        summary: summary(scene, verdict, &causes, &hidden, &unexplained, total),
+        checks: checks::checklist(scene, &causes, backends),
+        causes,
+        hidden,
+        symptoms: symptoms(scene),
+        blind_spots,
+        notes,
+    }
+}
+
+/// What to act on first: what goes on before what is over, what hurts most, what is surest. Clients that give up are
+/// never first.
+fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
+    let key = |it: &Finding| {
+        let idle = it.cause.explains == [Symptom::ClientClosed];
+        let guess = it.certainty == Certainty::Possible;
+        (idle, guess, !it.impact.ongoing, std::cmp::Reverse(it.impact.requests))
+    };
+    key(a).cmp(&key(b)).then(b.certainty.cmp(&a.certainty)).then(b.confidence.total_cmp(&a.confidence))
+}
+
+fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
+    let groups: Vec<_> = draft.groups.iter().map(|it| &scene.groups[*it]).collect();
+    let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
+    for access in &draft.accesses {
+        *statuses.entry(scene.failures.accesses[*access].status).or_default() += 1;
+    }
+    // An entry that found no request counts by itself; the others are counted once for each request.
+    let alone = |group: &&&FailureGroup| group.entries.iter().filter(|it| scene.failures.entries[**it].access.is_none()).count();
+    let entries_alone: usize = groups.iter().map(|it| alone(&it)).max().unwrap_or(0);
+    let requests = draft.accesses.len() as u64 + entries_alone as u64;
+    let last = groups.iter().map(|it| it.last).max();
+    Impact {
+        requests,
+        share: total.filter(|it| *it > 0).map(|total| (requests as f64 / total as f64).min(1.0)),
+        statuses,
+        first: groups.iter().map(|it| it.first).min(),
+        last,
+        ongoing: groups.is_empty() || groups.iter().any(|it| it.ongoing(scene.now())),
+    }
+}
+
+fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
+    let mut lines: Vec<SymptomLine> = Vec::new();
+    for group in &scene.groups {
+        let sample = group.entries.last().map(|it| {
+            let entry = &scene.failures.entries[*it];
+            (entry.reference.clone(), entry.line.clone())
+        });
+        let access = || {
+            let access = &scene.failures.accesses[*group.accesses.last()?];
+            Some((access.reference.clone(), access.line.clone()))
+        };
+        let (sample_reference, sample_line) = sample.or_else(access).unwrap_or_default();
+        let peer = group.peer.as_ref().map(Peer::to_string);
+        match lines.iter_mut().find(|it| it.symptom == group.symptom && it.peer == peer) {
+            Some(line) => {
+                line.count += group.count;
+                line.first = line.first.min(Some(group.first));
+                line.last = line.last.max(Some(group.last));
+            }
+            None => lines.push(SymptomLine {
+                symptom: group.symptom,
+                peer,
+                count: group.count,
+                first: Some(group.first),
+                last: Some(group.last),
+                sample_reference,
+                sample_line,
+            }),
+        }
+    }
+    lines.truncate(50);
+    lines
+}
+
+/// Why silence is no sign of health here, if so.
+fn too_little_seen(scene: &Scene) -> Option<&'static str> {
+    if scene.nginx.is_none() {
+        return Some("no nginx was found on this host");
+    }
+    let logs = scene.snapshot.logs.iter();
+    let seen = logs.clone().filter(|it| it.lines.value().is_some()).count();
+    let lines = logs.filter_map(|it| it.lines.value()).any(|it| it.read_total > 0);
+    let peers = scene.snapshot.peers.iter().filter(|it| it.connect.value().is_some()).count();
+    if seen == 0 && peers == 0 {
+        return Some("no log of nginx could be read and no backend could be asked");
+    }
+    (seen == 0 && !lines && scene.snapshot.peers.is_empty()).then_some("no log of nginx could be read")
+}
+
+fn summary(
+    scene: &Scene,
+    verdict: Verdict,
+    causes: &[Finding],
+    hidden: &[Finding],
+    unexplained: &[usize],
+    total: Option<u64>,
+) -> String {
+    match verdict {
+        Verdict::Faulty => causes[0].summary.clone(),
+        Verdict::Degraded if !hidden.is_empty() => {
+            format!("{} Retries hid it from every client so far.", sentence(&hidden[0].summary))
+        }
+        Verdict::Inconclusive if unexplained.is_empty() => {
+            let why = too_little_seen(scene).unwrap_or("too little could be seen");
+            format!("Cannot tell: {why}.")
+        }
+        Verdict::Degraded | Verdict::Inconclusive => {
+            let group = &scene.groups[unexplained[0]];
+            let peer = group.peer.as_ref().map(|it| format!(" at {it}")).unwrap_or_default();
+            format!(
+                "{} failed with {}{peer}, and nothing that could be seen explains it.",
+                plural(group.count, "request"),
+                group.symptom.id()
+            )
+        }
+        Verdict::Healthy => {
+            let nginx = scene.nginx.map(|it| format!("nginx {} runs", it.version)).unwrap_or_default();
+            let since = scene.clock(scene.snapshot.window.from);
+            match total {
+                Some(total) => format!("{nginx}; {} since {since}, no gateway failure.", plural(total, "request")),
+                None => format!("{nginx}; no gateway failure was logged since {since}."),
+            }
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+}
+
+fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindSpot> {
+    let mut spots: Vec<BlindSpot> = Vec::new();
+    for log in &scene.snapshot.logs {
+        if let Some(unread) = log.lines.obstacle().filter(|it| it.reason != snapshot::Reason::NotAsked) {
+            let blind = Blind::from_unread(&log.path, unread);
+            spots.push(BlindSpot { what: blind.what, why: blind.why, costs: Vec::new(), remedy: blind.remedy });
+        }
+    }
+    for (cause, blind) in blind {
+        match spots.iter_mut().find(|it| it.what == blind.what) {
+            Some(spot) if spot.costs.contains(&cause.id) => {}
+            Some(spot) => spot.costs.push(cause.id),
+            None => {
+                spots.push(BlindSpot { what: blind.what, why: blind.why, costs: vec![cause.id], remedy: blind.remedy })
+            }
+        }
+    }
+    spots.truncate(30);
+    spots
+}
+
+fn notes(scene: &Scene) -> Vec<String> {
+    let mut notes = Vec::new();
+    for problem in scene.config.problems.iter().take(5) {
+        notes.push(format!("configuration: {}", scene.problem(problem)));
+    }
+    for log in &scene.snapshot.logs {
+        let Some(lines) = log.lines.value() else { continue };
+        if lines.cut {
+            notes.push(format!("{}: the window is longer than what was read of it, only its end was", log.path));
+        } else if lines.left_out_total > 0 {
+            notes.push(format!("{}: {} more entries of the window were left out", log.path, lines.left_out_total));
+        }
+    }
+    notes
+}

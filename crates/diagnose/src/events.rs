@@ -1,0 +1,98 @@
+//! What happened to backends, their units and their workers, in the order of time: one timeline from the journal, the
+//! kernel log and the application servers' own logs.
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_logs::backend::{self, EventKind};
+use snapshot::Snapshot;
+
+use crate::verdict::Fact;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// The process that it happened to, when the line names it.
+    pub pid: Option<u32>,
+    /// The unit that it happened to or that said it; empty when unknown.
+    pub unit: String,
+    /// Kind of source: `journal`, `kernel`, `php-fpm-log` …
+    pub source: String,
+    /// `file:line`, or the command that shows it.
+    pub reference: String,
+    /// The line.
+    pub text: String,
+}
+
+impl Event {
+    /// As evidence, in the line's own words.
+    pub fn fact(&self) -> Fact {
+        let text: String = self.text.trim().chars().take(300).collect();
+        Fact::new(&self.source, text).reference(&self.reference).at(self.at)
+    }
+
+    /// Whether it happened within `span` of `at`, before or after.
+    pub fn near(&self, at: Timestamp, span: SignedDuration) -> bool {
+        self.at.duration_since(at).abs() <= span
+    }
+}
+
+/// The timeline.
+pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
+    let mut events = Vec::new();
+    for entry in snapshot.journal.value().into_iter().flatten() {
+        // The kernel's own lines are read from the kernel log, where they carry the better clock.
+        if entry.identifier == "kernel" && snapshot.kernel.value().is_some() {
+            continue;
+        }
+        let Some(event) = backend::event(&entry.message) else { continue };
+        events.push(Event {
+            at: entry.at,
+            pid: event.pid.or(Some(entry.pid).filter(|pid| *pid > 1 && entry.identifier != "systemd")),
+            kind: event.kind,
+            unit: entry.unit.clone(),
+            source: "journal".to_owned(),
+            reference: if entry.unit.is_empty() { "journalctl".into() } else { format!("journalctl -u {}", entry.unit) },
+            text: entry.message.clone(),
+        });
+    }
+    for message in snapshot.kernel.value().into_iter().flatten() {
+        let Some(event) = backend::event(&message.message) else { continue };
+        events.push(Event {
+            at: message.at,
+            kind: event.kind,
+            pid: event.pid,
+            unit: String::new(),
+            source: "kernel".to_owned(),
+            reference: "dmesg".to_owned(),
+            text: message.message.clone(),
+        });
+    }
+    for log in &snapshot.backend_logs {
+        for line in log.lines.value().into_iter().flatten() {
+            let Some(event) = backend::event(&line.text) else { continue };
+            events.push(Event {
+                at: line.at,
+                kind: event.kind,
+                pid: event.pid,
+                unit: unit_of_log(snapshot, log),
+                source: format!("{}-log", log.server),
+                reference: format!("{}:{}", log.path, line.line),
+                text: line.text.clone(),
+            });
+        }
+    }
+    events.sort_by_key(|it| it.at);
+    events
+}
+
+/// A log's owner may be a unit, a pool or a program: only PHP-FPM's is found by its path.
+fn unit_of_log(snapshot: &Snapshot, log: &snapshot::BackendLog) -> String {
+    if log.owner.ends_with(".service") {
+        return log.owner.clone();
+    }
+    let fpms = snapshot.php_fpm.value().into_iter().flatten();
+    fpms.into_iter().find(|it| it.error_log == log.path).and_then(|it| it.unit.clone()).unwrap_or_default()
+}

@@ -1,0 +1,314 @@
+//! Single failures, read from the lines that the Snapshot keeps, and joined across the two logs.
+//!
+//! The error log holds no status and the access log no reason: an entry of one is matched with the request of the
+//! other by request line, client and time. What stays alone is still a failure.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp, civil, tz};
+use nginx_logs::access::{Attempt, Escape, Format};
+use nginx_logs::{Symptom, error};
+use snapshot::{LogFile, LogKind, LogLine, Peer, Snapshot};
+
+/// How far apart the two logs may stamp the same request: both use nginx's cached clock, the error line is written when
+/// the try fails, the access line when the request ends. A later try can take long, but then it has its own line.
+const JOIN_WITHIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// One entry of an error log that says that something failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// What nginx saw.
+    pub symptom: Symptom,
+    /// The errno it gave, if any.
+    pub errno: Option<i32>,
+    /// The message without errno and context.
+    pub message: String,
+    /// What nginx was doing: `connecting to upstream` …
+    pub action: String,
+    /// Pid of the worker.
+    pub pid: u32,
+    /// Serial of the client's connection.
+    pub connection: Option<u64>,
+    /// The peer, or the group's name.
+    pub peer: Option<Peer>,
+    /// `http`, `fastcgi` …; empty without a peer.
+    pub scheme: String,
+    /// `server_name` of the server.
+    pub server: String,
+    /// Host header.
+    pub host: String,
+    /// The request line; empty when there was none.
+    pub request: String,
+    /// Method.
+    pub method: String,
+    /// Path of the request, or of the subrequest where it is one; without arguments.
+    pub path: String,
+    /// It happened in a subrequest.
+    pub subrequest: bool,
+    /// `file:line`.
+    pub reference: String,
+    /// The entry.
+    pub line: String,
+    /// Index of the request in the access log, when it was found there.
+    pub access: Option<usize>,
+}
+
+/// One request of an access log that failed, or needed more than one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Access {
+    /// When it was logged, which is when it ended.
+    pub at: Timestamp,
+    /// What the client got.
+    pub status: u16,
+    /// The request line.
+    pub request: String,
+    /// Method.
+    pub method: String,
+    /// Path without arguments.
+    pub path: String,
+    /// Client address.
+    pub client: String,
+    /// `$host`, `$http_host` or `$server_name`, when the format has one.
+    pub host: String,
+    /// Seconds from the first byte of the request to the last of the answer.
+    pub request_time: Option<f64>,
+    /// The tries; empty when no upstream was asked, and when the format does not tell.
+    pub attempts: Vec<Attempt>,
+    /// Whether the format tells about upstreams at all.
+    pub tells_upstream: bool,
+    /// `file:line`.
+    pub reference: String,
+    /// The line.
+    pub line: String,
+    /// Whether an error-log entry was joined to it.
+    pub explained: bool,
+}
+
+impl Access {
+    /// Whether the client got an error.
+    pub fn failed(&self) -> bool {
+        self.status >= 500 || self.status < 100 || self.status == 413 || self.status == 499
+    }
+
+    /// The last try.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+}
+
+/// Everything that failed in the window.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// Entries of error logs.
+    pub entries: Vec<Failure>,
+    /// Requests of access logs.
+    pub accesses: Vec<Access>,
+    /// nginx's own entries without a symptom that rules look at: notices of starts and reloads, configuration errors.
+    pub notices: Vec<Notice>,
+}
+
+/// What nginx says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// When.
+    pub at: Timestamp,
+    /// Level.
+    pub level: error::Level,
+    /// The message.
+    pub message: String,
+    /// `file:line`.
+    pub reference: String,
+    /// Pid that wrote it; 0 when unknown.
+    pub pid: u32,
+}
+
+/// Reads the lines of the Snapshot.
+pub fn read(snapshot: &Snapshot) -> Failures {
+    let mut all = Failures::default();
+    let zone = tz::Offset::from_seconds(snapshot.host.utc_offset_seconds).unwrap_or(tz::Offset::UTC);
+    let sockets: Vec<&str> = snapshot
+        .peers
+        .iter()
+        .filter_map(|it| match &it.peer {
+            Peer::Unix(path) => Some(path.as_str()),
+            _ => None,
+        })
+        .collect();
+    for log in &snapshot.logs {
+        let Some(lines) = log.lines.value() else { continue };
+        match &log.kind {
+            LogKind::Error => {
+                for line in &lines.lines {
+                    read_error(&mut all, log, line, snapshot, &sockets, zone);
+                }
+            }
+            LogKind::Access { text, escape, .. } => {
+                let escape = match escape.as_str() {
+                    "json" => Escape::Json,
+                    "none" => Escape::None,
+                    _ => Escape::Default,
+                };
+                let format = Format::compile(text, escape);
+                all.accesses.extend(lines.lines.iter().filter_map(|line| read_access(&format, log, line)));
+            }
+        }
+    }
+    all.entries.sort_by_key(|it| it.at);
+    all.accesses.sort_by_key(|it| it.at);
+    all.notices.sort_by_key(|it| it.at);
+    all.notices.dedup_by(|a, b| a.message == b.message && a.pid == b.pid && a.level == b.level);
+    join(&mut all);
+    all
+}
+
+fn reference(log: &LogFile, line: &LogLine) -> String {
+    match (line.line, log.path.starts_with("journal:")) {
+        (_, true) => log.path.clone(),
+        (0, _) => format!("{} at byte {}", log.path, line.offset),
+        (number, _) => format!("{}:{number}", log.path),
+    }
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    bytes.map(|it| String::from_utf8_lossy(it).into_owned()).unwrap_or_default()
+}
+
+/// The path of a URI: without arguments.
+pub fn path_of(uri: &str) -> String {
+    uri.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+/// The name in "x could not be resolved (3: Host not found)" and "no resolver defined to resolve x".
+fn unresolved_name(message: &str) -> Option<&str> {
+    let name = match message.split_once(" could not be resolved") {
+        Some((name, _)) => name,
+        None => message.strip_prefix("no resolver defined to resolve ")?,
+    };
+    name.split_whitespace().next_back()
+}
+
+fn read_error(
+    all: &mut Failures,
+    log: &LogFile,
+    line: &LogLine,
+    snapshot: &Snapshot,
+    sockets: &[&str],
+    zone: tz::Offset,
+) {
+    let Some(record) = error::parse(line.text.as_bytes()) else {
+        if let Some(stderr) = error::parse_stderr(line.text.as_bytes()) {
+            all.notices.push(Notice {
+                at: line.at,
+                level: stderr.level.unwrap_or(error::Level::Error),
+                message: text(Some(stderr.message)),
+                reference: reference(log, line),
+                pid: 0,
+            });
+        }
+        return;
+    };
+    let at = civil_in(record.time, zone).unwrap_or(line.at);
+    if !snapshot.window.contains(at) {
+        return;
+    }
+    let message = text(Some(record.message));
+    let Some(symptom) = record.symptom() else {
+        all.notices.push(Notice { at, level: record.level, message, reference: reference(log, line), pid: record.pid });
+        return;
+    };
+    if symptom == Symptom::ConfigEmerg || symptom == Symptom::WorkerExit {
+        let notice =
+            Notice { at, level: record.level, message: message.clone(), reference: reference(log, line), pid: record.pid };
+        all.notices.push(notice);
+    }
+    let peer = match record.peer_among(sockets) {
+        Some(it) => it.parse().ok(),
+        None => unresolved_name(&message).map(|name| Peer::Name { host: name.to_owned(), port: 0 }),
+    };
+    let uri = text(record.subrequest.or(record.path));
+    all.entries.push(Failure {
+        at,
+        symptom,
+        errno: record.linux_errno(),
+        message,
+        action: text(record.action),
+        pid: record.pid,
+        connection: record.connection,
+        peer,
+        scheme: record.scheme.unwrap_or_default().to_owned(),
+        server: text(record.server),
+        host: text(record.host),
+        request: text(record.request),
+        method: text(record.method),
+        path: path_of(&uri),
+        subrequest: record.subrequest.is_some(),
+        reference: reference(log, line),
+        line: line.text.clone(),
+        access: None,
+    });
+}
+
+/// Error logs have no zone: the host's is taken, and its daylight saving as it is now.
+fn civil_in(time: civil::DateTime, zone: tz::Offset) -> Option<Timestamp> {
+    zone.to_timestamp(time).ok()
+}
+
+fn read_access(format: &Format, log: &LogFile, line: &LogLine) -> Option<Access> {
+    let record = format.parse(line.text.as_bytes())?;
+    let get = |name: &str| record.get(name).map(|it| it.to_string()).filter(|it| it != "-").unwrap_or_default();
+    let parts = record.request();
+    let part = |it: Option<std::borrow::Cow<str>>| it.map(|it| it.into_owned()).unwrap_or_default();
+    let (method, uri, protocol) = (part(parts.method), part(parts.path), part(parts.protocol));
+    let request = match get("request") {
+        empty if empty.is_empty() => format!("{method} {uri} {protocol}"),
+        full => full,
+    };
+    let host = ["host", "http_host", "server_name"].iter().map(|it| get(it)).find(|it| !it.is_empty());
+    Some(Access {
+        at: record.time().unwrap_or(line.at),
+        status: record.status()?,
+        path: path_of(&uri),
+        method,
+        client: get("remote_addr"),
+        host: host.unwrap_or_default(),
+        request_time: record.request_time(),
+        attempts: record.upstreams(),
+        tells_upstream: format.variables().any(|it| it == "upstream_addr" || it == "upstream_status"),
+        request,
+        reference: reference(log, line),
+        line: line.text.clone(),
+        explained: false,
+    })
+}
+
+/// Matches error entries with requests. Several entries may belong to one request (one for each try).
+fn join(all: &mut Failures) {
+    let mut by_request: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, access) in all.accesses.iter().enumerate() {
+        by_request.entry(access.request.as_str()).or_default().push(index);
+    }
+    let mut taken: HashMap<usize, (u32, Option<u64>)> = HashMap::new();
+    let mut joined: Vec<(usize, usize)> = Vec::new();
+    for (index, entry) in all.entries.iter().enumerate() {
+        let Some(candidates) = by_request.get(entry.request.as_str()).filter(|_| !entry.request.is_empty()) else {
+            continue;
+        };
+        // Entries of one connection's request share it; another connection needs another access line.
+        let same = |it: &usize| taken.get(it).is_none_or(|owner| *owner == (entry.pid, entry.connection));
+        let begin = candidates.partition_point(|it| all.accesses[*it].at < entry.at - SignedDuration::from_secs(1));
+        let found = candidates[begin..]
+            .iter()
+            .take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN)
+            .find(|it| same(it));
+        if let Some(&access) = found {
+            taken.insert(access, (entry.pid, entry.connection));
+            joined.push((index, access));
+        }
+    }
+    for (entry, access) in joined {
+        all.entries[entry].access = Some(access);
+        all.accesses[access].explained = true;
+    }
+}

@@ -1,0 +1,261 @@
+//! Failure groups: failures of one kind at one peer in one place of the configuration.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_conf::{Pass, View};
+use nginx_logs::Symptom;
+use snapshot::{Peer, Snapshot};
+
+use crate::failure::{Access, Failure, Failures};
+
+/// A group remembers that many different paths.
+const MOST_PATHS: usize = 200;
+
+/// Failures of one kind at one peer in one place.
+#[derive(Debug, Clone)]
+pub struct FailureGroup {
+    /// What nginx saw.
+    pub symptom: Symptom,
+    /// The errno, if any.
+    pub errno: Option<i32>,
+    /// The peer, or the group's name; none where nginx chose none.
+    pub peer: Option<Peer>,
+    /// `http`, `fastcgi` …; from the log, else from the configuration.
+    pub scheme: String,
+    /// `server_name` as logged.
+    pub server: String,
+    /// Index into `View::passes`, where the configuration has a pass that fits.
+    pub pass: Option<usize>,
+    /// Whether that pass, as the files are now, still leads to this peer.
+    pub peer_in_files: bool,
+    /// Indices of the error-log entries.
+    pub entries: Vec<usize>,
+    /// Indices of the requests in the access log: joined ones, or the only source.
+    pub accesses: Vec<usize>,
+    /// How many failures.
+    pub count: u64,
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+    /// Requests by status given to clients, where known.
+    pub statuses: BTreeMap<u16, u64>,
+    /// How many of the failures a retry hid from the client.
+    pub hidden: u64,
+    /// Failed paths with their counts, the most frequent first.
+    pub paths: Vec<(String, u64)>,
+    /// Known from a probe of ours alone: no log shows a failed request.
+    pub probed: bool,
+}
+
+impl FailureGroup {
+    /// Whether a retry hid every failure.
+    pub fn all_hidden(&self) -> bool {
+        self.count > 0 && self.hidden == self.count
+    }
+
+    /// Whether failures were still seen shortly before `now`, in relation to how often they come.
+    pub fn ongoing(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last) < SignedDuration::from_secs(60)
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    peer: Option<Peer>,
+    symptom: Symptom,
+    errno: Option<i32>,
+    pass: Option<usize>,
+    server: String,
+}
+
+/// Symptoms that are no failed request: noise for grouping.
+fn is_noise(symptom: Symptom) -> bool {
+    matches!(symptom, Symptom::FastcgiStderr | Symptom::UpstreamDisabled | Symptom::ClientClosed | Symptom::ConfigEmerg)
+}
+
+/// Groups what failed, the largest group first.
+pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
+    let mut groups: BTreeMap<Key, FailureGroup> = BTreeMap::new();
+    for (index, entry) in failures.entries.iter().enumerate() {
+        if is_noise(entry.symptom) {
+            continue;
+        }
+        let place = place_of_entry(entry, view, snapshot);
+        let access = entry.access.map(|it| (it, &failures.accesses[it]));
+        let mut peer = entry.peer.clone();
+        if let (Some(Peer::Name { host, port: 0 }), Some(pass)) = (&peer, place.pass) {
+            peer = Some(Peer::Name { host: host.clone(), port: port_of_pass(&view.passes()[pass], view) });
+        }
+        let key = Key {
+            peer: peer.clone(),
+            symptom: entry.symptom,
+            errno: entry.errno,
+            pass: place.pass,
+            server: entry.server.clone(),
+        };
+        let group = groups.entry(key).or_insert_with(|| FailureGroup {
+            symptom: entry.symptom,
+            errno: entry.errno,
+            peer,
+            scheme: scheme_of(&entry.scheme, place.pass, view),
+            server: entry.server.clone(),
+            pass: place.pass,
+            peer_in_files: place.peer_in_files,
+            entries: Vec::new(),
+            accesses: Vec::new(),
+            count: 0,
+            first: entry.at,
+            last: entry.at,
+            statuses: BTreeMap::new(),
+            hidden: 0,
+            paths: Vec::new(),
+            probed: false,
+        });
+        group.entries.push(index);
+        add(group, entry.at, &entry.path, access);
+    }
+    for (index, access) in failures.accesses.iter().enumerate() {
+        // A request whose reason stands in the error log is counted there; what the client broke off is no failure here.
+        if access.explained || !access.failed() || access.status == 499 && access.attempts.is_empty() {
+            continue;
+        }
+        let symptom = match access.status {
+            499 => Symptom::ClientClosed,
+            413 => Symptom::BodyTooLarge,
+            _ => Symptom::UpstreamStatus,
+        };
+        let peer: Option<Peer> =
+            access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
+        let pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
+        let key = Key { peer: peer.clone(), symptom, errno: None, pass: pass.pass, server: access.host.clone() };
+        let group = groups.entry(key).or_insert_with(|| FailureGroup {
+            symptom,
+            errno: None,
+            peer,
+            scheme: scheme_of("", pass.pass, view),
+            server: access.host.clone(),
+            pass: pass.pass,
+            peer_in_files: pass.peer_in_files,
+            entries: Vec::new(),
+            accesses: Vec::new(),
+            count: 0,
+            first: access.at,
+            last: access.at,
+            statuses: BTreeMap::new(),
+            hidden: 0,
+            paths: Vec::new(),
+            probed: false,
+        });
+        add(group, access.at, &access.path, Some((index, access)));
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    for group in &mut groups {
+        group.paths.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    }
+    groups.sort_by_key(|it| std::cmp::Reverse(it.count));
+    groups
+}
+
+fn add(group: &mut FailureGroup, at: Timestamp, path: &str, access: Option<(usize, &Access)>) {
+    group.count += 1;
+    group.first = group.first.min(at);
+    group.last = group.last.max(at);
+    if let Some((index, access)) = access {
+        if !group.accesses.contains(&index) {
+            group.accesses.push(index);
+            *group.statuses.entry(access.status).or_default() += 1;
+        }
+        // A body that breaks off after a 200 header reached the client broken: only another try hides a failure.
+        if !access.failed() && access.attempts.len() > 1 {
+            group.hidden += 1;
+        }
+    }
+    let room = group.paths.len() < MOST_PATHS;
+    match group.paths.iter_mut().find(|(it, _)| it == path) {
+        Some((_, count)) => *count += 1,
+        None if room => group.paths.push((path.to_owned(), 1)),
+        None => {}
+    }
+}
+
+struct Place {
+    pass: Option<usize>,
+    peer_in_files: bool,
+}
+
+fn place_of_entry(entry: &Failure, view: &View, snapshot: &Snapshot) -> Place {
+    let host = match entry.host.split(':').next() {
+        Some(host) if !host.is_empty() => host,
+        _ => &entry.server,
+    };
+    let by_host = pass_for(view, snapshot, host, &entry.path, entry.peer.as_ref(), &entry.scheme);
+    if by_host.peer_in_files || host == entry.server {
+        return by_host;
+    }
+    let by_server = pass_for(view, snapshot, &entry.server, &entry.path, entry.peer.as_ref(), &entry.scheme);
+    if by_server.peer_in_files || by_host.pass.is_none() { by_server } else { by_host }
+}
+
+/// The pass that serves this request; where routing does not tell (rewrites, internal redirects), one that leads to the
+/// peer at all.
+fn pass_for(view: &View, snapshot: &Snapshot, host: &str, path: &str, peer: Option<&Peer>, scheme: &str) -> Place {
+    let passes = view.passes();
+    let index = |pass: &Pass| passes.iter().position(|it| std::ptr::eq(it, pass));
+    let routed = view.route(host, None, path).and_then(|it| it.pass).and_then(index);
+    let Some(peer) = peer else { return Place { pass: routed, peer_in_files: routed.is_some() } };
+    let fits = |it: usize| {
+        (scheme.is_empty() || passes[it].scheme.name() == scheme) && leads_to(&passes[it], peer, view, snapshot)
+    };
+    if let Some(it) = routed.filter(|it| fits(*it)) {
+        return Place { pass: Some(it), peer_in_files: true };
+    }
+    if let Some(it) = (0..passes.len()).find(|it| fits(*it)) {
+        return Place { pass: Some(it), peer_in_files: true };
+    }
+    let same_scheme = |it: &usize| scheme.is_empty() || passes[*it].scheme.name() == scheme;
+    Place { pass: routed.filter(same_scheme), peer_in_files: false }
+}
+
+/// Whether the pass, as configured, can dial that peer: by address, by group name, or by a name that resolves to it.
+pub fn leads_to(pass: &Pass, peer: &Peer, view: &View, snapshot: &Snapshot) -> bool {
+    if let Peer::Group(name) = peer {
+        return pass.group(view).is_some_and(|it| it.name == *name);
+    }
+    pass.addresses(view).iter().any(|it| same_peer(&it.address.parse().unwrap_or(Peer::Group(String::new())), peer, snapshot))
+}
+
+/// Whether `configured` means `dialled`, names being resolved as they were found to resolve.
+pub fn same_peer(configured: &Peer, dialled: &Peer, snapshot: &Snapshot) -> bool {
+    match (configured, dialled) {
+        (Peer::Name { host, port }, Peer::Name { host: theirs, port: wanted }) => {
+            host == theirs && (*wanted == 0 || port == wanted)
+        }
+        (Peer::Name { host, port }, Peer::Tcp(address)) => {
+            let named = |it: &snapshot::PeerSight| {
+                it.name.as_deref().is_some_and(|name| name == host || name == format!("{host}:{port}"))
+            };
+            *port == address.port()
+                && (host == "localhost" && address.ip().is_loopback()
+                    || snapshot.peers.iter().any(|it| it.peer == *dialled && named(it)))
+        }
+        _ => configured == dialled,
+    }
+}
+
+fn scheme_of(logged: &str, pass: Option<usize>, view: &View) -> String {
+    match (logged, pass) {
+        ("", Some(pass)) => view.passes()[pass].scheme.name().to_owned(),
+        (logged, _) => logged.to_owned(),
+    }
+}
+
+fn port_of_pass(pass: &Pass, view: &View) -> u16 {
+    let address = pass.addresses(view).into_iter().next();
+    match address.and_then(|it| it.address.parse().ok()) {
+        Some(Peer::Name { port, .. }) => port,
+        Some(Peer::Tcp(address)) => address.port(),
+        _ => if pass.scheme.name() == "https" { 443 } else { 80 },
+    }
+}

@@ -1,0 +1,159 @@
+//! Helpers for tests of rules. A test starts from `Snapshot::quiet()` and changes one thing.
+
+use snapshot::{
+    ConfigFile, ConfigFiles, LogFile, LogKind, LogLine, LogLines, Reading, Reason, Snapshot, Window,
+};
+
+use crate::report::{Finding, Report};
+
+/// A log format with everything that helps.
+pub const MAIN_FORMAT: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent rt=$request_time uct="$upstream_connect_time" uht="$upstream_header_time" urt="$upstream_response_time" ua="$upstream_addr" us="$upstream_status""#;
+
+/// A value that was seen, now, somewhere.
+pub fn seen<T>(value: T) -> Reading<T> {
+    Reading::seen(value, "test", Snapshot::quiet().collected_at)
+}
+
+/// A value that may not be seen.
+pub fn denied<T>() -> Reading<T> {
+    Reading::unread(Reason::Denied, "test", "")
+}
+
+/// A host with that http{} body in its configuration.
+pub fn configured(http: &str) -> Snapshot {
+    let text = format!("events {{}}\nhttp {{\n{http}\n}}\n");
+    let now = Snapshot::quiet().collected_at;
+    let day = jiff::SignedDuration::from_hours(48);
+    Snapshot::quiet().with(|it| {
+        let file = ConfigFile {
+            path: "/etc/nginx/nginx.conf".into(),
+            text,
+            modified_at: Some(now - day),
+            changed_at: Some(now - day),
+            unread: None,
+        };
+        let Reading::Seen(nginx) = &mut it.nginx else { return };
+        nginx.value[0].config = seen(ConfigFiles { files: vec![file] });
+    })
+}
+
+/// A host with one server that passes everything to `pass`, such as `proxy_pass http://127.0.0.1:8080`.
+pub fn passing_to(pass: &str) -> Snapshot {
+    configured(&format!("server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{pass};\n}}\n}}"))
+}
+
+/// Adds error-log lines. Each is what follows the time: `[error] 101#101: *1 connect() failed (111: …) while …`; they
+/// are stamped one second apart, the last one ten seconds before the collection.
+pub fn logged(snapshot: Snapshot, lines: &[&str]) -> Snapshot {
+    let last = snapshot.collected_at - jiff::SignedDuration::from_secs(10);
+    let count = lines.len();
+    let entry = |(index, text): (usize, &&str)| {
+        let at = last - jiff::SignedDuration::from_secs((count - index - 1) as i64);
+        let stamp = jiff::tz::Offset::UTC.to_datetime(at).strftime("%Y/%m/%d %H:%M:%S");
+        LogLine { line: index as u64 + 1, offset: 0, at, text: format!("{stamp} {text}") }
+    };
+    let lines: Vec<LogLine> = lines.iter().enumerate().map(entry).collect();
+    let lines = LogLines { read_total: count as u64, last_at: Some(last), lines, ..LogLines::default() };
+    snapshot.with(|it| {
+        let log = LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines) };
+        it.logs.push(log);
+    })
+}
+
+/// The usual line about a peer: `failed("connect() failed (111: Connection refused)", "connecting to upstream",
+/// "http://127.0.0.1:8080/")`.
+pub fn failed(message: &str, action: &str, upstream: &str) -> String {
+    format!(
+        "[error] 101#101: *7 {message} while {action}, client: 10.0.0.9, server: shop.example.com, \
+         request: \"GET /cart HTTP/1.1\", upstream: \"{upstream}\", host: \"shop.example.com\""
+    )
+}
+
+/// Adds access-log lines in `MAIN_FORMAT`: `(request line, status, ua, us, urt)`; stamped like `logged`.
+pub fn requested(snapshot: Snapshot, lines: &[(&str, u16, &str, &str, &str)]) -> Snapshot {
+    let last = snapshot.collected_at - jiff::SignedDuration::from_secs(10);
+    let count = lines.len();
+    let entry = |(index, (request, status, addr, upstream_status, time)): (usize, &(&str, u16, &str, &str, &str))| {
+        let at = last - jiff::SignedDuration::from_secs((count - index - 1) as i64);
+        let stamp = jiff::tz::Offset::UTC.to_datetime(at).strftime("%d/%b/%Y:%H:%M:%S +0000");
+        let text = format!(
+            "10.0.0.9 - - [{stamp}] \"{request}\" {status} 150 rt=0.001 uct=\"{time}\" uht=\"{time}\" urt=\"{time}\" \
+             ua=\"{addr}\" us=\"{upstream_status}\""
+        );
+        LogLine { line: index as u64 + 1, offset: 0, at, text }
+    };
+    let kept: Vec<LogLine> = lines.iter().enumerate().map(entry).collect();
+    let mut statuses: Vec<(u16, u64)> = Vec::new();
+    for (_, status, ..) in lines {
+        match statuses.iter_mut().find(|(it, _)| it == status) {
+            Some((_, count)) => *count += 1,
+            None => statuses.push((*status, 1)),
+        }
+    }
+    let lines =
+        LogLines { read_total: count as u64, last_at: Some(last), lines: kept, statuses, ..LogLines::default() };
+    snapshot.with(|it| {
+        it.logs.push(LogFile {
+            path: "/var/log/nginx/access.log".into(),
+            kind: LogKind::Access { format: "main".into(), text: MAIN_FORMAT.into(), escape: "default".into() },
+            lines: seen(lines),
+        });
+    })
+}
+
+/// The first cause and its certainty, as `id: certainty`; or the verdict when there is none.
+pub fn first(report: &Report) -> String {
+    match report.causes.first() {
+        Some(it) => format!("{}: {:?}", it.cause.id, it.certainty).to_lowercase(),
+        None => format!("{:?}", report.verdict).to_lowercase(),
+    }
+}
+
+/// Diagnoses and compares the first answer: `backend-not-running: confirmed`, `healthy`.
+#[track_caller]
+pub fn check(snapshot: &Snapshot, expected: &str) -> Report {
+    let report = crate::diagnose(snapshot);
+    assert_eq!(first(&report), expected, "{}", outline(&report));
+    report
+}
+
+/// Diagnoses and finds the reason why a cause was ruled out.
+#[track_caller]
+pub fn check_ruled_out(snapshot: &Snapshot, id: &str, because: &str) {
+    let report = crate::diagnose(snapshot);
+    let all = report.causes.iter().chain(&report.hidden).flat_map(|it| &it.ruled_out);
+    let reasons: Vec<&str> = all.filter(|it| it.id == id).map(|it| it.because.as_str()).collect();
+    assert!(reasons.iter().any(|it| it.contains(because)), "{id}: {reasons:?}\n{}", outline(&report));
+}
+
+/// Diagnoses and finds a blind spot that costs the cause.
+#[track_caller]
+pub fn check_blind(snapshot: &Snapshot, id: &str, what: &str) {
+    let report = crate::diagnose(snapshot);
+    let named = report.blind_spots.iter().any(|it| it.what == what && it.costs.contains(&id));
+    assert!(named, "{:?}\n{}", report.blind_spots, outline(&report));
+    assert!(!report.causes.iter().any(|it: &Finding| it.cause.id == id), "{}", outline(&report));
+}
+
+/// The report in a few lines, for failed assertions.
+pub fn outline(report: &Report) -> String {
+    let mut text = format!("{:?}: {}\n", report.verdict, report.summary);
+    for finding in &report.causes {
+        text += &format!("{} {:?} {}\n", finding.cause.id, finding.certainty, finding.summary);
+        for it in &finding.evidence {
+            text += &format!("    {:?} {}: {}\n", it.weight, it.source, it.says);
+        }
+        for it in &finding.ruled_out {
+            text += &format!("    not {}: {}\n", it.id, it.because);
+        }
+    }
+    for spot in &report.blind_spots {
+        text += &format!("blind: {}: {} costs {:?}\n", spot.what, spot.why, spot.costs);
+    }
+    text
+}
+
+/// The whole window of the quiet host, for tests that move it.
+pub fn window() -> Window {
+    Snapshot::quiet().window
+}
