@@ -1,5 +1,73 @@
-//! Every impure reader.
+//! Collect: everything that is read from the host, once, read-only, into a [`Snapshot`].
+//!
+//! One file for each source (`host/`, `peer/`, `probe/`), and the plan that runs them side by side under one deadline
+//! ([`plan`]). Nothing here judges. Nothing is written to the host, no shell is used, and what cannot be read is said to be
+//! unread, with the reason.
 
+mod host;
+mod logs;
+mod nginx;
 pub mod peer;
+mod peer_list;
 pub mod php_fpm;
+mod plan;
 mod probe;
+mod task;
+#[cfg(test)]
+mod testing;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use snapshot::Snapshot;
+
+pub use peer::ProbeLevel;
+
+/// What to collect, and how much time it may take.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The span of time that is asked about.
+    pub span: Span,
+    /// This main configuration file instead of the running nginx's.
+    pub config: Option<PathBuf>,
+    /// This prefix instead of the built-in one.
+    pub prefix: Option<PathBuf>,
+    /// The nginx with this master process.
+    pub pid: Option<u32>,
+    /// How far probes may go.
+    pub probe: ProbeLevel,
+    /// How long the whole collection may take.
+    pub deadline: Duration,
+    /// An address, as nginx logs it, that is looked at in any case.
+    pub peer: Option<String>,
+}
+
+/// A span of time, before it is known what "now" is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Up to now.
+    Last(Duration),
+    /// From a moment to another; to now when there is none.
+    Between(Timestamp, Option<Timestamp>),
+}
+
+impl Default for Request {
+    /// The last 15 minutes, all probes, three seconds.
+    fn default() -> Request {
+        Request {
+            span: Span::Last(Duration::from_secs(15 * 60)),
+            config: None,
+            prefix: None,
+            pid: None,
+            probe: ProbeLevel::Full,
+            deadline: Duration::from_secs(3),
+            peer: None,
+        }
+    }
+}
+
+/// Collects a snapshot of this host. Never fails: what cannot be read is [`snapshot::Unread`].
+pub fn collect(request: &Request) -> Snapshot {
+    plan::run(request)
+}

@@ -1,0 +1,1 @@
+//! nginx's logs in the window.

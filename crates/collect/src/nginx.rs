@@ -1,0 +1,555 @@
+//! nginx instances: running masters from /proc, and an installed nginx that does not run.
+//!
+//! The binary is never started: its version and built-in paths stand in it as text, and reading them works in other mount
+//! namespaces and with replaced binaries as well.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use memchr::memmem;
+use nginx_conf::{BuiltIn, Config, Directive, LogDestination, Version, View};
+use snapshot::{Master, Nginx, Process, Reading, Reason, Unit, Worker};
+
+use crate::host::clock::Clock;
+use crate::host::disks::Used;
+use crate::host::files::FsFiles;
+use crate::host::obstacle;
+use crate::host::processes::Proc;
+use crate::host::users::Users;
+
+/// Larger binaries are not searched.
+const MAX_BINARY_BYTES: u64 = 128 << 20;
+
+/// Directories that are asked about.
+const MAX_DIRECTORIES: usize = 100;
+
+/// Where packages and builds put the binary.
+const BINARIES: &[&str] = &[
+    "/usr/sbin/nginx",
+    "/usr/local/nginx/sbin/nginx",
+    "/usr/local/sbin/nginx",
+    "/usr/local/openresty/nginx/sbin/nginx",
+    "/usr/sbin/angie",
+    "/opt/nginx/sbin/nginx",
+];
+
+/// An instance with what later readers need of it.
+#[derive(Debug)]
+pub struct Instance {
+    /// As it goes into the snapshot.
+    pub nginx: Nginx,
+    /// Its configuration, parsed; empty when it could not be read.
+    pub config: Config,
+    /// What is compiled in, or given by `-p` and `-e`.
+    pub built_in: BuiltIn,
+    /// Compiled-in directories for temporary files.
+    pub temp_paths: Vec<PathBuf>,
+    /// Its root directory: `/`, or `/proc/PID/root`.
+    pub root: PathBuf,
+}
+
+impl Instance {
+    /// The effective configuration.
+    pub fn view(&self) -> View<'_> {
+        let version = Version::parse(&self.nginx.version).unwrap_or_default();
+        View::with_built_in(&self.config, version, self.built_in.clone())
+    }
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// This master.
+    pub pid: Option<u32>,
+    /// This main configuration file.
+    pub config: Option<PathBuf>,
+    /// This prefix.
+    pub prefix: Option<PathBuf>,
+}
+
+/// What the search looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'a> {
+    /// All processes.
+    pub processes: &'a [Process],
+    /// The /proc they came from.
+    pub proc: &'a Proc,
+    /// The clocks.
+    pub clock: &'a Clock,
+    /// The host's users.
+    pub users: &'a Users,
+}
+
+/// Options of nginx's command line that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct CommandLine {
+    binary: String,
+    config: Option<String>,
+    prefix: Option<String>,
+    error_log: Option<String>,
+    globals: String,
+}
+
+/// What stands in the binary.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Build {
+    flavour: String,
+    version: String,
+    arguments: String,
+}
+
+/// The running instances, in no particular order.
+pub fn running(host: Host, wanted: &Wanted) -> Vec<Instance> {
+    host.processes.iter().filter(|it| is_master(it)).filter_map(|it| from_master(it, host, wanted)).collect()
+}
+
+/// Whether a running instance is the distribution's own: then nothing has to be looked for among the stopped ones.
+pub fn is_main(instance: &Instance) -> bool {
+    instance.nginx.master.is_some() && instance.nginx.unit.as_deref() == Some("nginx.service")
+}
+
+/// Instances that are installed and do not run: those of units, else of well-known places.
+pub fn stopped(units: &[Unit], running: &[Instance], host: Host, wanted: &Wanted) -> Vec<Instance> {
+    let mut found: Vec<Instance> = units
+        .iter()
+        .filter(|unit| unit.name.ends_with(".service") && unit.load_state != "masked")
+        .filter(|unit| running.iter().all(|it| it.nginx.unit.as_deref() != Some(unit.name.as_str())))
+        .filter_map(|unit| {
+            let line = parse_command_line(unit.exec_start.split("; ").last().unwrap_or_default());
+            let name = Path::new(&line.binary).file_name()?.to_str()?.to_owned();
+            let installed = is_nginx_name(&name) && Path::new(&line.binary).exists();
+            installed.then(|| from_binary(&line, Some(unit), host, wanted))
+        })
+        .collect();
+    if found.is_empty() && running.is_empty() {
+        let binary = BINARIES.iter().find(|it| Path::new(it).exists());
+        found.extend(binary.map(|binary| {
+            let line = CommandLine { binary: (*binary).to_owned(), ..CommandLine::default() };
+            from_binary(&line, None, host, wanted)
+        }));
+    }
+    found
+}
+
+/// Puts the instance under diagnosis first.
+pub fn order(instances: &mut [Instance], units: &[Unit], wanted: &Wanted) {
+    instances.sort_by_cached_key(|it| std::cmp::Reverse(weight(it, units, wanted)));
+}
+
+/// The one asked for; else the distribution's when it runs; else one that serves the usual ports; else one that should run
+/// and does not. Among equals the older one, by its lower pid.
+fn weight(instance: &Instance, units: &[Unit], wanted: &Wanted) -> (u32, std::cmp::Reverse<u32>) {
+    let nginx = &instance.nginx;
+    let pid = nginx.master.as_ref().map_or(u32::MAX, |it| it.pid);
+    let serves_web = || {
+        let view = instance.view();
+        let listens = view.servers().iter().flat_map(|server| &server.listens);
+        listens.into_iter().any(|listen| matches!(listen.port, Some(80 | 443)))
+    };
+    let unit = units.iter().find(|it| Some(&it.name) == nginx.unit.as_ref());
+    let main = nginx.unit.as_deref() == Some("nginx.service");
+    let asked = wanted.pid.is_some_and(|it| it == pid)
+        || wanted.config.as_ref().is_some_and(|it| *it == Path::new(&nginx.config_path));
+    let weight = match (&nginx.master, unit.map(|it| it.active_state.as_str())) {
+        _ if asked => 200,
+        (Some(_), _) if main => 100,
+        (Some(_), _) if serves_web() => 80,
+        (None, Some("failed" | "activating")) if main => 70,
+        (None, _) if main && unit.is_some_and(|it| it.file_state.starts_with("enabled")) => 60,
+        (Some(_), _) => 50,
+        (None, Some("failed" | "activating")) => 40,
+        (None, _) => 10,
+    };
+    // Someone in a container is meant only when nobody on the host itself serves.
+    let outside = u32::from(nginx.root.is_none() || nginx.unit.is_some());
+    (weight * 2 + outside, std::cmp::Reverse(pid))
+}
+
+fn is_nginx_name(name: &str) -> bool {
+    ["nginx", "openresty", "angie", "tengine", "freenginx"].contains(&name)
+}
+
+/// The title that nginx gives its master: `nginx: master process /usr/sbin/nginx -g daemon on;`.
+fn master_title(process: &Process) -> Option<&str> {
+    let title = process.arguments.first()?;
+    let (program, rest) = title.split_once(": master process ")?;
+    is_nginx_name(program).then_some(rest)
+}
+
+fn is_master(process: &Process) -> bool {
+    // PHP-FPM and others have "master process" too, but not behind nginx's name.
+    master_title(process).is_some() && process.state != 'Z'
+}
+
+fn from_master(process: &Process, host: Host, wanted: &Wanted) -> Option<Instance> {
+    // The rest of the title is the command line; where the title was cut off into arguments, they follow.
+    let mut title = master_title(process)?.to_owned();
+    for argument in process.arguments.iter().skip(1) {
+        title.push(' ');
+        title.push_str(argument);
+    }
+    let line = parse_command_line(&title);
+    let pid = process.pid.to_string();
+    let folder = PathBuf::from("/proc").join(&pid);
+    let mounts = (host.proc.mounts_of(&pid), host.proc.mounts_of("self"));
+    let root = match mounts {
+        (Some(theirs), Some(ours)) if theirs != ours => Some(folder.join("root")),
+        _ => None,
+    };
+    let network = (host.proc.network_of(&pid), host.proc.network_of("self"));
+    let same_network = !matches!(network, (Some(theirs), Some(ours)) if theirs != ours);
+    let executable = process.executable.clone().unwrap_or_else(|| line.binary.clone());
+    let binary = executable.trim_end_matches(" (deleted)").to_owned();
+    let binary_deleted = executable.ends_with(" (deleted)");
+    let build =
+        read_build(&folder.join("exe")).or_else(|| read_build(Path::new(&binary))).unwrap_or_default();
+    let users = root.as_deref().map(Users::at);
+    let users = users.as_ref().unwrap_or(host.users);
+    let mut instance = new_instance(binary, &build, &line, root, users, host.clock, wanted);
+    let nginx = &mut instance.nginx;
+    let workers = workers(process.pid, host);
+    if let Some(worker) = workers.last() {
+        let source = format!("/proc/{}/status", worker.pid);
+        nginx.worker_user = match host.proc.credentials(worker.pid) {
+            Ok((uid, gid, groups)) => {
+                let user = snapshot::WorkerUser { uid, gid, groups, name: users.name(uid) };
+                Reading::seen(user, source, host.clock.now)
+            }
+            Err(error) => Reading::Unread(obstacle(source, &error)),
+        };
+    }
+    nginx.unit = process.unit.clone().filter(|it| it.ends_with(".service"));
+    nginx.same_network = same_network;
+    nginx.master = Some(Master {
+        pid: process.pid,
+        started_at: process.started_at.unwrap_or(host.clock.booted_at),
+        arguments: process.arguments.clone(),
+        workers,
+        binary_deleted,
+    });
+    Some(instance)
+}
+
+/// Workers, oldest first.
+fn workers(master: u32, host: Host) -> Vec<Worker> {
+    let mut workers: Vec<Worker> = host
+        .processes
+        .iter()
+        .filter(|it| it.ppid == master)
+        .filter_map(|it| {
+            let title = it.arguments.first().filter(|it| it.contains(": worker process"))?;
+            Some(Worker {
+                pid: it.pid,
+                started_at: it.started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+                shutting_down: title.contains("is shutting down"),
+                open_files: it.open_files,
+                open_files_limit: it.open_files_limit,
+            })
+        })
+        .collect();
+    workers.sort_by_key(|it| (it.started_at, it.pid));
+    workers
+}
+
+/// Takes over what was counted later.
+pub fn fill_in_workers(nginx: &mut Nginx, processes: &[Process]) {
+    for worker in nginx.master.iter_mut().flat_map(|it| &mut it.workers) {
+        if let Some(process) = processes.iter().find(|it| it.pid == worker.pid) {
+            worker.open_files = process.open_files;
+            worker.open_files_limit = process.open_files_limit;
+        }
+    }
+}
+
+fn from_binary(line: &CommandLine, unit: Option<&Unit>, host: Host, wanted: &Wanted) -> Instance {
+    let build = read_build(Path::new(&line.binary)).unwrap_or_default();
+    let mut instance = new_instance(line.binary.clone(), &build, line, None, host.users, host.clock, wanted);
+    instance.nginx.unit = unit.map(|it| it.name.clone());
+    instance
+}
+
+fn new_instance(
+    binary: String,
+    build: &Build,
+    line: &CommandLine,
+    root: Option<PathBuf>,
+    users: &Users,
+    clock: &Clock,
+    wanted: &Wanted,
+) -> Instance {
+    let option = |name: &str| build.option(name);
+    let wanted_prefix = wanted.prefix.as_ref().map(|it| it.display().to_string());
+    let prefix = wanted_prefix
+        .or_else(|| line.prefix.clone())
+        .or_else(|| option("--prefix"))
+        .unwrap_or_else(|| "/usr/local/nginx".to_owned());
+    let prefix = PathBuf::from(prefix);
+    let config_path = wanted
+        .config
+        .clone()
+        .or_else(|| line.config.clone().map(PathBuf::from))
+        .or_else(|| option("--conf-path").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("conf/nginx.conf"));
+    let config_path = prefix.join(config_path);
+    let built_in = BuiltIn {
+        prefix: prefix.clone(),
+        error_log: line
+            .error_log
+            .clone()
+            .or_else(|| option("--error-log-path"))
+            .unwrap_or_else(|| "logs/error.log".to_owned()),
+        access_log: option("--http-log-path").unwrap_or_else(|| "logs/access.log".to_owned()),
+        pid: option("--pid-path").unwrap_or_else(|| "logs/nginx.pid".to_owned()),
+        user: option("--user").unwrap_or_else(|| "nobody".to_owned()),
+    };
+    let temp_paths = ["client-body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| {
+            let configured = option(&format!("--http-{kind}-temp-path"));
+            prefix.join(configured.unwrap_or_else(|| format!("{}_temp", kind.replace('-', "_"))))
+        })
+        .collect();
+    let folder = root.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let files = FsFiles::new(&folder);
+    let config = nginx_conf::load_with_globals(&files, &config_path, &line.globals);
+    let files = files.into_read();
+    let source = config_path.display().to_string();
+    let config_reading = match files.files.first().and_then(|it| it.unread.clone()) {
+        Some(words) => {
+            let reason = if words.contains("denied") { Reason::Denied } else { Reason::Unsupported };
+            Reading::unread(reason, source, words)
+        }
+        None => Reading::seen(files, source, clock.now),
+    };
+    let absolute = |path: &str| prefix.join(path).display().to_string();
+    let mut instance = Instance {
+        nginx: Nginx {
+            master: None,
+            binary,
+            version: build.version.clone(),
+            flavour: if build.flavour.is_empty() { "nginx".to_owned() } else { build.flavour.clone() },
+            prefix: prefix.display().to_string(),
+            config_path: config_path.display().to_string(),
+            default_error_log: absolute(&built_in.error_log),
+            default_access_log: absolute(&built_in.access_log),
+            worker_user: Reading::not_asked(),
+            unit: None,
+            config: config_reading,
+            root: root.map(|it| it.display().to_string()),
+            same_network: true,
+            check: Reading::not_asked(),
+        },
+        config,
+        built_in,
+        temp_paths,
+        root: folder,
+    };
+    instance.nginx.worker_user = configured_user(&instance, users, clock);
+    instance
+}
+
+/// The user that workers would get, by the configuration or the build.
+fn configured_user(instance: &Instance, users: &Users, clock: &Clock) -> Reading<snapshot::WorkerUser> {
+    let main = instance.view().main();
+    let source = format!("user {} of {}", main.user.value, instance.nginx.config_path);
+    match users.worker(&main.user.value, main.group.as_deref()) {
+        Some(user) => Reading::seen(user, source, clock.now),
+        None => Reading::unread(Reason::Unsupported, source, "that user is not in /etc/passwd"),
+    }
+}
+
+/// `-g` takes the words up to the next option, because the title has lost the quotes.
+fn parse_command_line(line: &str) -> CommandLine {
+    let mut words = line.split_whitespace().map(|it| it.trim_matches(['"', '\''])).peekable();
+    let mut parsed =
+        CommandLine { binary: words.next().unwrap_or_default().to_owned(), ..CommandLine::default() };
+    let is_option = |word: &str| ["-c", "-p", "-e", "-g", "-t", "-T", "-q", "-s", "-v", "-V"].contains(&word);
+    while let Some(word) = words.next() {
+        let (option, attached) = match word.get(..2) {
+            Some(option) if is_option(option) => (option, &word[2..]),
+            _ => continue,
+        };
+        let value = |words: &mut dyn Iterator<Item = &str>| match attached {
+            "" => words.next().map(str::to_owned),
+            attached => Some(attached.to_owned()),
+        };
+        match option {
+            "-c" => parsed.config = value(&mut words),
+            "-p" => parsed.prefix = value(&mut words),
+            "-e" => parsed.error_log = value(&mut words),
+            "-g" => {
+                let mut globals = attached.to_owned();
+                while let Some(next) = words.next_if(|it| !is_option(it)) {
+                    if !globals.is_empty() {
+                        globals.push(' ');
+                    }
+                    globals.push_str(next);
+                }
+                parsed.globals = globals;
+            }
+            _ => {}
+        }
+    }
+    parsed
+}
+
+fn read_build(path: &Path) -> Option<Build> {
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_BINARY_BYTES {
+        return None;
+    }
+    let mut binary = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
+    file.take(MAX_BINARY_BYTES).read_to_end(&mut binary).ok()?;
+    Some(parse_build(&binary))
+}
+
+/// What `nginx -V` prints stands in the binary as text: `nginx version: nginx/1.22.1` and `configure arguments: …`.
+/// Source: nginx ngx_show_version_info().
+fn parse_build(binary: &[u8]) -> Build {
+    let line = |needle: &str| {
+        memmem::find_iter(binary, needle.as_bytes()).find_map(|at| {
+            let rest = &binary[at + needle.len()..];
+            let end = rest.iter().take(16 << 10).position(|byte| *byte < 0x20)?;
+            std::str::from_utf8(&rest[..end]).ok().filter(|it| !it.is_empty())
+        })
+    };
+    let product = |needle| line(needle).and_then(|it| it.split([' ', '(']).next()?.split_once('/'));
+    let (name, version) = ["Angie version: ", "Tengine version: ", "freenginx version: ", "nginx version: "]
+        .into_iter()
+        .find_map(product)
+        .unwrap_or_default();
+    Build {
+        flavour: name.to_ascii_lowercase(),
+        version: version.to_owned(),
+        arguments: line("configure arguments: ").unwrap_or_default().to_owned(),
+    }
+}
+
+impl Build {
+    /// The value of an option of ./configure, which may stand in quotes.
+    fn option(&self, name: &str) -> Option<String> {
+        let mut rest = self.arguments.as_str();
+        while let Some(at) = rest.find(name) {
+            let before = rest[..at].chars().next_back();
+            let after = &rest[at + name.len()..];
+            if let (None | Some(' ' | '\''), Some(value)) = (before, after.strip_prefix('=')) {
+                let end = match value.chars().next() {
+                    Some('\'') => return value[1..].split('\'').next().map(str::to_owned),
+                    _ => value.find([' ', '\'']).unwrap_or(value.len()),
+                };
+                return Some(value[..end].to_owned()).filter(|it| !it.is_empty());
+            }
+            rest = after;
+        }
+        None
+    }
+}
+
+/// The directories that it writes to, each with what for.
+pub fn directories(instance: &Instance) -> Vec<Used> {
+    let view = instance.view();
+    let mut used = Vec::new();
+    let mut add = |path: PathBuf, what: &str| {
+        let known = |it: &Used| it.path == path;
+        if path.is_absolute() && !used.iter().any(known) {
+            used.push(Used { path, what: what.to_owned() });
+        }
+    };
+    let parent = |path: &Path| path.parent().unwrap_or(path).to_path_buf();
+    for (logs, what) in [(view.error_logs(), "error_log"), (view.access_logs(), "access_log")] {
+        for log in logs {
+            if let LogDestination::File(path) = &log.to {
+                add(parent(path), what);
+            }
+        }
+    }
+    let main = view.main();
+    for (directive, path) in main.temp_paths.iter() {
+        add(path.clone(), directive);
+    }
+    for path in &instance.temp_paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_temp", "");
+        let directive = format!("{name}_temp_path");
+        // A configured path replaces the compiled-in one, wherever the latter lies.
+        if !main
+            .temp_paths
+            .iter()
+            .any(|(it, _)| it.trim_start_matches("client_") == directive.trim_start_matches("client_"))
+        {
+            add(path.clone(), &directive);
+        }
+    }
+    for path in cache_paths(&instance.config.root) {
+        add(instance.built_in.prefix.join(path), "proxy_cache_path");
+    }
+    add(parent(&main.pid.value), "pid");
+    for pass in view.passes() {
+        for address in pass.addresses(&view) {
+            if let Some(path) = address.address.strip_prefix("unix:").filter(|it| it.starts_with('/')) {
+                add(parent(Path::new(path)), "unix sockets");
+            }
+        }
+    }
+    used.truncate(MAX_DIRECTORIES);
+    used
+}
+
+/// The first argument of every `*_cache_path`.
+fn cache_paths(directives: &[Directive]) -> Vec<&str> {
+    let mut paths = Vec::new();
+    for directive in directives {
+        if directive.name.ends_with("_cache_path") {
+            paths.extend(directive.arg(0));
+        }
+        if directive.name == "http" {
+            paths.extend(cache_paths(directive.children()));
+        }
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_from_the_title_of_the_master() {
+        let line = parse_command_line(
+            "/usr/sbin/nginx -g daemon on; master_process on; -c /etc/other.conf -p/opt/x",
+        );
+        assert_eq!(line.binary, "/usr/sbin/nginx");
+        assert_eq!(line.globals, "daemon on; master_process on;");
+        assert_eq!(
+            (line.config.as_deref(), line.prefix.as_deref()),
+            (Some("/etc/other.conf"), Some("/opt/x"))
+        );
+        let line = parse_command_line("/usr/sbin/nginx -g 'daemon off;'");
+        assert_eq!(line.globals, "daemon off;");
+        assert_eq!(parse_command_line(""), CommandLine::default());
+    }
+
+    #[test]
+    fn version_and_paths_stand_in_the_binary() {
+        let binary = b"\x7fELF\0nginx version: \0x\0nginx version: openresty/1.21.4.1\nbuilt by gcc\nconfigure arguments: \
+            --prefix=/usr/local/openresty/nginx --with-cc-opt='-O2 --prefix=no' --conf-path='/etc/a b.conf' --user=www\n\0";
+        let build = parse_build(binary);
+        assert_eq!((build.flavour.as_str(), build.version.as_str()), ("openresty", "1.21.4.1"));
+        assert_eq!(build.option("--prefix").as_deref(), Some("/usr/local/openresty/nginx"));
+        assert_eq!(build.option("--conf-path").as_deref(), Some("/etc/a b.conf"));
+        assert_eq!(build.option("--user").as_deref(), Some("www"));
+        assert_eq!(build.option("--group"), None);
+        assert_eq!(parse_build(b"nothing of that"), Build::default());
+    }
+
+    #[test]
+    fn only_nginx_is_a_master() {
+        let titled = |title: &str| Process { arguments: vec![title.into()], ..Process::default() };
+        assert!(is_master(&titled("nginx: master process /usr/sbin/nginx")));
+        assert!(is_master(&titled("angie: master process angie -c /etc/angie.conf")));
+        assert!(!is_master(&titled("nginx: worker process")));
+        assert!(!is_master(&titled("php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)")));
+    }
+}

@@ -1,0 +1,1 @@
+//! Which addresses to look at: those that the configuration dials and those that the logs blame.

@@ -1,0 +1,251 @@
+//! The order of the collection: what needs nothing runs at once and side by side; what needs the processes, the
+//! configuration or the logs follows as soon as those are there. Everything ends at one deadline.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use snapshot::{Process, Reading, Snapshot, Unit, Window};
+
+use crate::host::cgroups::Cgroups;
+use crate::host::changes::Watched;
+use crate::host::clock::Clock;
+use crate::host::disks::Used;
+use crate::host::machine::Machine;
+use crate::host::processes::{Proc, Scan};
+use crate::host::users::Users;
+use crate::host::{changes, disks, journal, kernel, net, sockets, units};
+use crate::nginx::{self, Instance, Wanted};
+use crate::task::{Task, start};
+use crate::{Request, Span};
+
+/// The two readings of CPU counters are at least so far apart: they count in hundredths of a second.
+const BETWEEN_READINGS: Duration = Duration::from_millis(150);
+
+/// What is left of the time for putting everything together.
+const RESERVE: Duration = Duration::from_millis(50);
+
+/// Collects a snapshot.
+pub fn run(request: &Request) -> Snapshot {
+    let started = Instant::now();
+    let clock = Clock::now();
+    let deadline = started + request.deadline.saturating_sub(RESERVE);
+    let window = window(request.span, &clock);
+    let wanted = Wanted { pid: request.pid, config: request.config.clone(), prefix: request.prefix.clone() };
+
+    // What needs nothing.
+    let machine = Machine::host();
+    let cpu_before = machine.cpu_time();
+    let units_task = on_clock("systemctl show", &clock, move |clock| units::read(clock, deadline));
+    let journal_task = {
+        let at = clock.now;
+        start("journalctl", move || journal::read(window, at, deadline))
+    };
+    let kernel_task = on_clock("/dev/kmsg", &clock, move |clock| kernel::read(window, clock, deadline));
+    let users = Arc::new(Users::at("/".as_ref()));
+
+    // Processes, and nginx among them.
+    let proc = Proc::host();
+    let processes_task = {
+        let (proc, users) = (proc.clone(), users.clone());
+        on_clock("/proc", &clock, move |clock| proc.list(clock, &users))
+    };
+    let processes = processes_task.finish(deadline).and_then(|it| it);
+    let listed_at = Instant::now();
+    let list = Arc::new(processes.as_ref().map(Clone::clone).unwrap_or_default());
+    let running = {
+        let (proc, users, list, wanted) = (proc.clone(), users.clone(), list.clone(), wanted.clone());
+        on_clock("nginx's configuration", &clock, move |clock| {
+            let host = nginx::Host { processes: &list, proc: &proc, clock, users: &users };
+            nginx::running(host, &wanted)
+        })
+    };
+    let mut instances = running.finish(deadline).unwrap_or_default();
+
+    // Only an nginx that does not run needs to know of the units; they take longest.
+    let mut units = Pending::Running(units_task);
+    if !instances.iter().any(nginx::is_main) && wanted.pid.is_none() {
+        let units = units.get(deadline).value().cloned().unwrap_or_default();
+        let host = nginx::Host { processes: &list, proc: &proc, clock: &clock, users: &users };
+        let stopped = nginx::stopped(&units, &instances, host, &wanted);
+        instances.extend(stopped);
+        nginx::order(&mut instances, &units, &wanted);
+    } else {
+        nginx::order(&mut instances, &[], &wanted);
+    }
+    let instances = Arc::new(instances);
+    let first = instances.first();
+
+    // What needs to know where nginx lives.
+    let place = net::Place {
+        network: first
+            .filter(|it| !it.nginx.same_network)
+            .and_then(|it| Some(PathBuf::from(format!("/proc/{}/ns/net", it.nginx.master.as_ref()?.pid)))),
+        root: first.map_or_else(|| PathBuf::from("/"), |it| it.root.clone()),
+    };
+    let net_task = {
+        let (place, at) = (place.clone(), clock.now);
+        start("sock_diag", move || net::read(&place, at, deadline))
+    };
+    let scan_task = {
+        let (proc, list) = (proc.clone(), list.clone());
+        let network = first
+            .and_then(|it| proc.network_of(&it.nginx.master.as_ref()?.pid.to_string()))
+            .or_else(|| proc.network_of("self"));
+        start("/proc", move || proc.look_closer(list.to_vec(), network.as_deref(), deadline))
+    };
+    let cgroups_task = {
+        let (list, at) = (list.clone(), clock.now);
+        start("/sys/fs/cgroup", move || Cgroups::host().read(&list, at))
+    };
+    let disks_task = {
+        let (instances, users) = (instances.clone(), users.clone());
+        on_clock("statvfs", &clock, move |clock| read_disks(&instances, &users, clock))
+    };
+    let mut host = machine.read(&clock, &users);
+
+    let units = units.take(deadline);
+    let changes_task = {
+        let watched = watched(&instances, units.value().map_or(&[], Vec::as_slice));
+        let root = place.root.clone();
+        on_clock("stat", &clock, move |clock| changes::read(&root, &watched, clock))
+    };
+
+    let journal = journal_task.reading(deadline);
+    let mut net = net_task.finish(deadline).unwrap_or_else(|unread| net::nothing(&unread));
+    let scan = scan_task
+        .finish(deadline)
+        .unwrap_or_else(|_| Scan { processes: list.to_vec(), socket_owners: Default::default() });
+    sockets::own(&mut net, &scan.socket_owners);
+    let kernel = kernel_task.reading(deadline);
+    let mut cgroups = cgroups_task.reading(deadline);
+    let disks = disks_task.reading(deadline);
+    let changes = changes_task.reading(deadline);
+
+    // The second readings.
+    let mut all: Vec<Process> = scan.processes;
+    let left = deadline.saturating_duration_since(Instant::now());
+    thread::sleep(BETWEEN_READINGS.saturating_sub(listed_at.elapsed()).min(left));
+    proc.second_reading(&mut all, listed_at.elapsed());
+    if let Reading::Seen(seen) = &mut cgroups {
+        Cgroups::host().second_reading(&mut seen.value);
+    }
+    host.cpu_busy_pct =
+        machine.cpu_time().zip(cpu_before).and_then(|(now, before)| now.busy_pct_since(before));
+
+    let mut nginx: Vec<snapshot::Nginx> = instances.iter().map(|it| it.nginx.clone()).collect();
+    nginx.iter_mut().for_each(|it| nginx::fill_in_workers(it, &all));
+    let (nginx, processes) = match processes {
+        Ok(_) => (Reading::seen(nginx, "/proc", clock.now), Reading::seen(all, "/proc", clock.now)),
+        // An installed nginx may have been found, but whether one runs is not known.
+        Err(unread) => (Reading::Unread(unread.clone()), Reading::Unread(unread)),
+    };
+    Snapshot {
+        collected_at: clock.now,
+        elapsed_seconds: started.elapsed().as_secs_f64(),
+        window,
+        host,
+        nginx,
+        logs: Vec::new(),
+        processes,
+        net,
+        units,
+        journal,
+        kernel,
+        cgroups,
+        disks,
+        php_fpm: Reading::not_asked(),
+        backend_logs: Vec::new(),
+        peers: Vec::new(),
+        changes,
+    }
+}
+
+/// A reading that may be asked for before all others are.
+enum Pending<T> {
+    Running(Task<Reading<T>>),
+    Done(Reading<T>),
+}
+
+impl<T> Pending<T> {
+    fn get(&mut self, deadline: Instant) -> &Reading<T> {
+        if let Pending::Running(_) = self {
+            *self = match std::mem::replace(self, Pending::Done(Reading::not_asked())) {
+                Pending::Running(task) => Pending::Done(task.reading(deadline)),
+                done => done,
+            };
+        }
+        match self {
+            Pending::Done(reading) => reading,
+            Pending::Running(_) => unreachable!("it was just awaited"),
+        }
+    }
+
+    fn take(mut self, deadline: Instant) -> Reading<T> {
+        self.get(deadline);
+        match self {
+            Pending::Done(reading) => reading,
+            Pending::Running(task) => task.reading(deadline),
+        }
+    }
+}
+
+/// Starts a reader that needs the clocks.
+fn on_clock<T: Send + 'static>(
+    source: &str,
+    clock: &Clock,
+    work: impl FnOnce(&Clock) -> T + Send + 'static,
+) -> Task<T> {
+    let clock = clock.clone();
+    start(source, move || work(&clock))
+}
+
+fn window(span: Span, clock: &Clock) -> Window {
+    match span {
+        Span::Last(duration) => {
+            let duration = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
+            Window { from: clock.now.checked_sub(duration).unwrap_or(jiff::Timestamp::MIN), to: clock.now }
+        }
+        Span::Between(from, to) => Window { from, to: to.unwrap_or(clock.now).min(clock.now) },
+    }
+}
+
+/// The directories that the instance under diagnosis writes to, and those of unix sockets.
+fn read_disks(instances: &[Instance], users: &Users, clock: &Clock) -> Reading<Vec<snapshot::Disk>> {
+    let Some(instance) = instances.first() else {
+        return disks::read(
+            "/".as_ref(),
+            &[Used { path: "/".into(), what: "root".to_owned() }],
+            None,
+            users,
+            clock.now,
+        );
+    };
+    let used = nginx::directories(instance);
+    disks::read(&instance.root, &used, instance.nginx.worker_user.value(), users, clock.now)
+}
+
+/// What an operator would have edited.
+fn watched(instances: &[Instance], units: &[Unit]) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    let mut add = |path: &str, what: String| {
+        if !path.is_empty() {
+            watched.push(Watched { path: path.into(), what });
+        }
+    };
+    for instance in instances {
+        for file in instance.nginx.config.value().into_iter().flat_map(|it| &it.files) {
+            add(&file.path, "nginx configuration".to_owned());
+        }
+        add(&instance.nginx.binary, "nginx binary".to_owned());
+    }
+    for unit in units {
+        for path in std::iter::once(&unit.fragment_path).chain(&unit.drop_in_paths) {
+            add(path, format!("unit {}", unit.name));
+        }
+    }
+    watched.sort();
+    watched.dedup();
+    watched
+}
