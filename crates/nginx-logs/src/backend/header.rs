@@ -1,0 +1,182 @@
+//! What stands before a message: time, host, program, level.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use crate::access_time::{civil, month, timestamp};
+
+/// A line without what was put before its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The program that wrote it, where the line names it: a syslog tag.
+    pub program: Option<&'a str>,
+    /// The process that wrote it, where the line names it.
+    pub pid: Option<u32>,
+    /// As the program spells it.
+    pub level: Option<&'a str>,
+    pub message: &'a str,
+}
+
+/// Takes the header off a line; without one the message is the whole line.
+pub fn header(line: &str) -> Header<'_> {
+    let mut header = Header { program: None, pid: None, level: None, message: line.trim_end() };
+    header.message = strip_priority(header.message);
+    strip_syslog(&mut header);
+    strip_bracketed_time(&mut header);
+    strip_level(&mut header);
+    header
+}
+
+/// `<4>` of syslog and of /dev/kmsg's `4,1234,5678901,-;`.
+fn strip_priority(line: &str) -> &str {
+    let digits = |text: &str| !text.is_empty() && text.len() <= 3 && text.bytes().all(|it| it.is_ascii_digit());
+    match line.strip_prefix('<').and_then(|it| it.split_once('>')) {
+        Some((priority, rest)) if digits(priority) => rest,
+        _ => line,
+    }
+}
+
+/// `Nov 20 15:00:00 host program[123]: ` and `2026-11-20T15:00:00+01:00 host program[123]: `.
+fn strip_syslog(header: &mut Header<'_>) {
+    let line = header.message;
+    let after_time = if is_syslog_time(line) {
+        line.get(16..)
+    } else {
+        line.split_once(' ').filter(|(time, _)| time.len() >= 19 && time.parse::<Timestamp>().is_ok()).map(|it| it.1)
+    };
+    let Some(rest) = after_time else {
+        if let Some(message) = line.strip_prefix("kernel: ") {
+            (header.program, header.message) = (Some("kernel"), message);
+        }
+        return;
+    };
+    // Host and tag are single words; systemd and the kernel name no host where it is switched off.
+    let Some((words, message)) = rest.split_once(": ") else { return };
+    let tag = words.rsplit(' ').next().unwrap_or(words);
+    if words.split(' ').count() > 2 {
+        return;
+    }
+    let (program, pid) = match tag.strip_suffix(']').and_then(|it| it.rsplit_once('[')) {
+        Some((program, pid)) => (program, pid.parse().ok()),
+        None => (tag, None),
+    };
+    (header.program, header.pid, header.message) = (Some(program), pid, message);
+}
+
+fn is_syslog_time(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    bytes.len() > 16
+        && month(&bytes[..3]).is_some()
+        && bytes[3] == b' '
+        && (bytes[4] == b' ' || bytes[4].is_ascii_digit())
+        && bytes[5].is_ascii_digit()
+        && (bytes[6], bytes[9], bytes[12], bytes[15]) == (b' ', b':', b':', b' ')
+}
+
+/// `[20-Nov-2026 15:00:00] `, `[2026-11-20 15:00:00 +0000] `, `[12345.678901] `, `[Fri Nov 20 15:00:00 2026] `.
+fn strip_bracketed_time(header: &mut Header<'_>) {
+    let Some((time, rest)) = header.message.strip_prefix('[').and_then(|it| it.split_once("] ")) else { return };
+    let is_time = seconds_since_boot(time).is_some()
+        || php_fpm_time(time).is_some()
+        || gunicorn_time(time).is_some()
+        || dmesg_time(time).is_some();
+    if is_time {
+        header.message = rest;
+    }
+}
+
+/// `WARNING: ` of PHP-FPM, `[123] [CRITICAL] ` of gunicorn, `[ALERT]    (123) : ` of HAProxy.
+fn strip_level(header: &mut Header<'_>) {
+    let text = header.message;
+    for level in ["NOTICE", "WARNING", "ERROR", "ALERT", "DEBUG"] {
+        if let Some(rest) = text.strip_prefix(level).and_then(|it| it.strip_prefix(": ")) {
+            (header.level, header.message) = (Some(level), rest);
+            return;
+        }
+        let in_brackets = text.strip_prefix('[').and_then(|it| it.strip_prefix(level)).and_then(|it| it.strip_prefix(']'));
+        if let Some((pid, rest)) = in_brackets.and_then(|it| it.trim_start().strip_prefix('(')?.split_once(") : ")) {
+            (header.level, header.pid, header.message) = (Some(level), pid.parse().ok(), rest);
+            return;
+        }
+    }
+    if let Some((pid, rest)) = text.strip_prefix('[').and_then(|it| it.split_once("] ["))
+        && let Ok(pid) = pid.parse()
+        && let Some((level, rest)) = rest.split_once("] ")
+    {
+        (header.pid, header.level, header.message) = (Some(pid), Some(level), rest);
+    }
+}
+
+/// The local time at the beginning of a line of PHP-FPM's log: `[20-Nov-2026 15:00:00] `.
+pub fn time_of_php_fpm_line(line: &str) -> Option<DateTime> {
+    php_fpm_time(line.strip_prefix('[')?.split_once(']')?.0)
+}
+
+/// Also `20-Nov-2026 15:00:00.123456`, as written with log_level = debug.
+fn php_fpm_time(text: &str) -> Option<DateTime> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 20 || (bytes[2], bytes[6], bytes[11]) != (b'-', b'-', b' ') {
+        return None;
+    }
+    civil(&bytes[7..11], month(&bytes[3..6])?, &bytes[..2], &bytes[12..20])
+}
+
+/// The time at the beginning of a line of gunicorn's log: `[2026-11-20 15:00:00 +0000] `.
+pub fn time_of_gunicorn_line(line: &str) -> Option<Timestamp> {
+    gunicorn_time(line.strip_prefix('[')?.split_once(']')?.0)
+}
+
+fn gunicorn_time(text: &str) -> Option<Timestamp> {
+    let (date, zone) = text.rsplit_once(' ')?;
+    let date: DateTime = date.parse().ok()?;
+    let (sign, digits) = match zone.as_bytes() {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let [h1, h2, m1, m2] = digits else { return None };
+    let two = |tens: u8, ones: u8| crate::bytes::number::<i32>(&[tens, ones]);
+    let seconds = sign * (two(*h1, *h2)? * 60 + two(*m1, *m2)?) * 60;
+    timestamp(date, jiff::tz::Offset::from_seconds(seconds).ok()?)
+}
+
+/// When the kernel wrote a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelTime {
+    /// `[12345.678901]`: the monotonic clock, which stands still while the host sleeps.
+    SinceBoot(Duration),
+    /// `[Fri Nov 20 15:00:00 2026]`: `dmesg -T` in local time.
+    Local(DateTime),
+}
+
+/// The time in a line of `dmesg`, also behind a syslog header (whose own time has no year).
+pub fn time_of_kernel_line(line: &str) -> Option<KernelTime> {
+    let mut header = Header { program: None, pid: None, level: None, message: strip_priority(line) };
+    strip_syslog(&mut header);
+    let (time, _) = header.message.strip_prefix('[')?.split_once(']')?;
+    seconds_since_boot(time).map(KernelTime::SinceBoot).or_else(|| dmesg_time(time).map(KernelTime::Local))
+}
+
+fn seconds_since_boot(text: &str) -> Option<Duration> {
+    let (seconds, fraction) = text.trim_start().split_once('.')?;
+    if fraction.len() != 6 {
+        return None;
+    }
+    let digits = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
+    if !digits(seconds) || !digits(fraction) {
+        return None;
+    }
+    Some(Duration::from_secs(seconds.parse().ok()?) + Duration::from_micros(fraction.parse().ok()?))
+}
+
+/// `Fri Nov 20 15:00:00 2026`, the day padded with a space.
+fn dmesg_time(text: &str) -> Option<DateTime> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 24 || (bytes[3], bytes[7], bytes[10], bytes[19]) != (b' ', b' ', b' ', b' ') {
+        return None;
+    }
+    let day = [if bytes[8] == b' ' { b'0' } else { bytes[8] }, bytes[9]];
+    civil(&bytes[20..], month(&bytes[4..7])?, &day, &bytes[11..19])
+}
