@@ -15,6 +15,8 @@ pub enum Mode {
     Record,
     /// Only see that the case shows what it promises.
     Prove,
+    /// Open a shell in the broken host.
+    Shell,
 }
 
 pub fn run(options: &[&str]) -> Result<bool> {
@@ -28,7 +30,8 @@ pub fn run(options: &[&str]) -> Result<bool> {
             }
             ("--record", _) => mode = Mode::Record,
             ("--prove", _) => mode = Mode::Prove,
-            _ => bail!("cargo xtask lab knows --only GLOB, --record and --prove, not {option}"),
+            ("--shell", _) => mode = Mode::Shell,
+            _ => bail!("cargo xtask lab knows --only GLOB, --record, --prove and --shell, not {option}"),
         }
     }
     let missing = lab::missing_requirements();
@@ -43,12 +46,16 @@ pub fn run(options: &[&str]) -> Result<bool> {
 
 /// Runs the cases one after another; a line for each says what became of it.
 pub fn run_cases(cases: &[&Case], mode: Mode) -> Result<Counts> {
-    let binary = if mode == Mode::Prove { Default::default() } else { build_release()? };
+    let binary = if matches!(mode, Mode::Run | Mode::Record) { build_release()? } else { Default::default() };
     let mut counts = Counts::default();
     for case in cases {
         let begun = Instant::now();
         let (passed, said) = match mode {
             Mode::Prove => prove(case),
+            Mode::Shell => match lab::shell(case) {
+                Ok(()) => (true, String::new()),
+                Err(error) => (false, format!("{error:#}")),
+            },
             Mode::Run => ask(case, &binary),
             Mode::Record => match lab::record(case, &binary, &root().join("tests/captures")) {
                 Ok(()) => ask(case, &binary),

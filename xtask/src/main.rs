@@ -12,8 +12,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask check                     formatting, lints, generated files
        cargo xtask test [--no-lab]           check, every test, and the lab where this machine can boot its hosts
-       cargo xtask lab [--only GLOB]... [--record | --prove]
-                                             runs cases; --record keeps captures, --prove tests the cases themselves
+       cargo xtask lab [--only GLOB]... [--record | --prove | --shell]
+                                             runs cases; --record keeps captures, --prove tests the cases themselves,
+                                             --shell opens a shell in the broken host
        cargo xtask new-cause ID              a new file for a root cause, with a failing test";
 
 fn main() -> ExitCode {

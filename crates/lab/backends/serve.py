@@ -6,9 +6,9 @@
     /wait/S     answers after S seconds            /status/N   answers with that status
     /drop       closes without an answer           /reset      resets the connection without an answer
     /head       closes inside the response header  /header/N   a response header of N bytes
-    /twice      two Content-Length headers         /nul        a NUL byte in a header name
-    /gibberish  a broken status line               /eat/MB     takes memory and keeps it
-    /exit       the process ends with status 70    anything else: 200
+    /nul        a NUL byte in a header name        /gibberish  a broken status line
+    /eat/MB     takes memory and keeps it          /exit       the process ends with status 70
+    anything else: 200
 
 --serial serves one connection after another; --every is the time that each request costs.
 """
@@ -75,7 +75,6 @@ class Handler(socketserver.StreamRequestHandler):
         raw = {
             "head": b"HTTP/1.1 200 OK\r\nContent-Ty",
             "gibberish": b"HTTTP/1.1 okay then\r\n\r\n",
-            "twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok\n",
             "nul": b"HTTP/1.1 200 OK\r\nX-Tr\0ce: 1\r\nContent-Length: 3\r\n\r\nok\n",
         }
         if what in raw:

@@ -2,7 +2,8 @@
 
     /wait/S    answers after S seconds     /segfault   the worker dies of a real one
     /exit      the worker exits            /eat/MB     the worker takes memory and keeps it
-    /header/N  a header of N bytes         /status/N   answers with that status              anything else: 200
+    /header/N  a header of N bytes         /misnamed   a header with a space in its name
+    /status/N  answers with that status    anything else: 200
 """
 import ctypes
 import os
@@ -26,6 +27,8 @@ def application(environ, start_response):
         kept.append(bytearray(b"\1" * (int(number) << 20)))
     elif what == "header":
         headers.append(("X-Permissions", "p" * int(number)))
+    elif what == "misnamed":
+        headers.append(("X UV Index", "3"))
     elif what == "status":
         status = number + " Said"
     start_response(status, headers)

@@ -3,7 +3,7 @@
 # forbid: backend-crashed, backend-not-running
 # peer: 127.0.0.1:3046
 # status: 502
-# log: killed by the OOM killer
+# log: status=9/KILL
 setup() {
   node importer 127.0.0.1:3046 '' MemoryMax=120M MemorySwapMax=0
   listening 127.0.0.1:3046

@@ -88,7 +88,7 @@ impl Host {
     }
 
     /// Where a file of the host is found from outside.
-    pub fn path(&self, inside: &str) -> PathBuf {
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
         format!("/proc/{}/root/{}", self.init_pid, inside.trim_start_matches('/')).into()
     }
 
@@ -122,7 +122,7 @@ impl Host {
     }
 
     /// The beginning of a command line that runs what follows inside the host.
-    pub fn enter(&self, user: &str) -> Command {
+    pub(crate) fn enter(&self, user: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.init_pid.to_string(), "--mount", "--pid", "--uts", "--ipc", "--net"]);
         command.args(["--cgroup", "--", "env", "-i", "HOME=/root", "TERM=dumb", "LC_ALL=C.UTF-8"]);

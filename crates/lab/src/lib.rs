@@ -14,4 +14,4 @@ mod run;
 pub use case::{Case, cases};
 pub use host::{Host, Output};
 pub use requirements::{PACKAGES, is_root, missing_packages, missing_requirements};
-pub use run::{Outcome, Proof, prove, record, run};
+pub use run::{Outcome, Proof, prove, record, run, shell};

@@ -97,6 +97,16 @@ pub fn prove(case: &Case) -> Result<Proof> {
     prepare(case).map(|(_, proof)| proof)
 }
 
+/// Opens an interactive shell in the broken host; the host ends with it.
+///
+/// # Errors
+/// When the case is broken or no host can be had. How the shell ends is no error.
+pub fn shell(case: &Case) -> Result<()> {
+    let (host, _) = prepare(case)?;
+    host.enter("root").args(["bash", "--norc"]).status().context("cannot start nsenter")?;
+    Ok(())
+}
+
 /// Records what `binary` sees of a case to `to/<case>/capture.json.gz`.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
-# about: an endpoint answers with a word where the status belongs; uWSGI passes it on as it is
+# about: an endpoint sends a header whose name has a space in it; uWSGI passes it on as it is
 # expect: invalid-response
 # forbid: protocol-mismatch, backend-aborts-request
 # peer: 127.0.0.1:9320
 # status: 502
-# log: upstream sent invalid header
+# log: upstream sent invalid header: "X 
 setup() {
   uwsgi weather '--socket 127.0.0.1:9320' '--processes 2'
   listening 127.0.0.1:9320
@@ -17,4 +17,4 @@ CONF
   start_nginx
   get / 5
 }
-drive() { get /status/cloudy 4; get / 4; }
+drive() { get /misnamed 4; get / 4; }
