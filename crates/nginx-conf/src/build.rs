@@ -4,6 +4,7 @@
 //! settings are worked out only where a pass needs them.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::address;
@@ -14,7 +15,7 @@ use crate::logs::{LogContext, LogFormat, LogTarget};
 use crate::names::NameIndex;
 use crate::pass::{Destination, Module, Pass, Scheme, Target};
 use crate::server::{Listen, Server};
-use crate::settings::{Prefixes, Settings};
+use crate::settings::{LazySettings, Prefixes, Settings};
 use crate::tree::Directive;
 use crate::upstream::Upstream;
 use crate::variables::{self, Sets};
@@ -45,11 +46,15 @@ impl<'c> View<'c> {
             names: NameIndex::default(),
             groups: Groups::default(),
         };
+        let main = config.files.first().and_then(|file| file.path.parent());
+        let conf_prefix = main.unwrap_or(Path::new("")).to_path_buf();
+        let prefixes = Arc::new(Prefixes { prefix: view.built_in.prefix.clone(), conf_prefix });
         Builder {
             view,
             blocks: Vec::new(),
             found: Vec::new(),
             settings: HashMap::new(),
+            prefixes,
             takes_over: Vec::new(),
         }
         .build()
@@ -89,7 +94,8 @@ struct Builder<'c> {
     view: View<'c>,
     blocks: Vec<Block<'c>>,
     found: Vec<FoundPass<'c>>,
-    settings: HashMap<(usize, Module), Arc<Settings>>,
+    settings: HashMap<(usize, Module), LazySettings<'c>>,
+    prefixes: Arc<Prefixes>,
     /// The `if` and `limit_except` blocks of locations that have no pass of their own.
     takes_over: Vec<Place<'c>>,
 }
@@ -342,26 +348,20 @@ impl<'c> Builder<'c> {
         }
     }
 
-    fn settings(&mut self, block: usize, module: Module) -> Arc<Settings> {
+    fn settings(&mut self, block: usize, module: Module) -> LazySettings<'c> {
         if let Some(settings) = self.settings.get(&(block, module)) {
-            return Arc::clone(settings);
+            return settings.clone();
         }
-        let mut settings = match self.blocks[block].around {
+        let around = match self.blocks[block].around {
             Some(around) => self.settings(around, module),
-            None => Arc::new(Settings::defaults(module, self.view.version)),
+            None => LazySettings::defaults(module, self.view.version, &self.prefixes),
         };
-        let directives = self.blocks[block].directives;
-        if Settings::touched_by(module, directives) {
-            let main = self.view.config.files.first().and_then(|file| file.path.parent());
-            let conf_prefix = main.unwrap_or(std::path::Path::new(""));
-            let prefixes = Prefixes { prefix: &self.view.built_in.prefix, conf_prefix };
-            Arc::make_mut(&mut settings).apply(module, directives, &prefixes);
-        }
-        self.settings.insert((block, module), Arc::clone(&settings));
+        let settings = around.inside(self.blocks[block].directives);
+        self.settings.insert((block, module), settings.clone());
         settings
     }
 
-    fn pass(&mut self, found: &FoundPass<'c>) -> Pass {
+    fn pass(&mut self, found: &FoundPass<'c>) -> Pass<'c> {
         let settings = self.settings(found.block, found.module);
         let stream = found.module == Module::Stream;
         let written = found.directive.arg(0).unwrap_or_default();

@@ -296,11 +296,15 @@ impl<'t> Lexer<'t> {
 
     /// The Lua source of a `*_by_lua_block`, whose opening brace was just read: its end is found the way Lua reads
     /// strings, comments and long brackets. Returns where the source begins and ends; the closing brace is consumed.
-    pub fn lua_block(&mut self, column_of_directive: u32) -> Option<Span> {
+    ///
+    /// Where indentation is the witness, a brace further left than the directive is not the block's.
+    pub fn lua_block(&mut self, column_of_directive: u32, by_indentation: bool) -> Option<Span> {
         let start = self.at;
         let start_span = self.span(start, start);
         if !self.lua_is_hopeless
             && let Some(end) = end_of_lua(self.text, start)
+            && !(by_indentation
+                && self.indent_before(end).is_some_and(|it| it + 1 < column_of_directive as usize))
         {
             self.advance_to(end);
             self.at += 1;
@@ -325,6 +329,13 @@ impl<'t> Lexer<'t> {
             }
             line_start += memchr::memchr(b'\n', line)? + 1;
         }
+    }
+
+    /// How many blanks stand before a byte that is the first of its line.
+    fn indent_before(&self, at: usize) -> Option<usize> {
+        let line_start = memchr::memrchr(b'\n', &self.text[..at]).map_or(0, |newline| newline + 1);
+        let before = &self.text[line_start..at];
+        before.iter().all(|byte| matches!(byte, b' ' | b'\t')).then_some(before.len())
     }
 
     /// The bytes of a span as text, undecoded.

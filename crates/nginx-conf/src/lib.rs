@@ -39,7 +39,7 @@ pub use logs::{Escape, LogContext, LogDestination, LogFormat, LogTarget};
 pub use main_settings::Main;
 pub use pass::{Module, Pass, PassAddress, Scheme, Target};
 pub use server::{Listen, Server};
-pub use settings::{Buffers, NameValue, Resolver, Setting, Settings};
+pub use settings::{Buffers, LazySettings, NameValue, Resolver, Setting, Settings};
 pub use tree::{Arg, Directive, FileId, SourceFile, Span};
 pub use upstream::{Balancing, Upstream, UpstreamServer};
 pub use version::Version;

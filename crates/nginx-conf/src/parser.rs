@@ -119,6 +119,10 @@ impl<'t> Parser<'t> {
         }
         match &mut self.current {
             Some((directive, _)) => {
+                if directive.args.is_empty() {
+                    // Most directives have one or two arguments; a vector's own first step is four.
+                    directive.args.reserve_exact(2);
+                }
                 directive.args.push(Arg { text: word.text, span: word.span, quoted: word.quoted });
             }
             None => {
@@ -192,7 +196,7 @@ impl<'t> Parser<'t> {
     }
 
     fn lua(&mut self, mut directive: Directive) {
-        match self.lexer.lua_block(directive.span.column) {
+        match self.lexer.lua_block(directive.span.column, self.by_indentation) {
             Some(span) => {
                 let text = self.lexer.raw(span);
                 directive.args.push(Arg { text, span, quoted: true });

@@ -1,17 +1,15 @@
 //! Where requests are handed on: `proxy_pass` and its relatives.
 
-use std::sync::Arc;
-
 use crate::address;
 use crate::location::LocationId;
-use crate::settings::Settings;
+use crate::settings::LazySettings;
 use crate::tree::Span;
 use crate::view::View;
 
 /// One pass at one place where it is in force. A pass of a location stands here once more for each `if` or
 /// `limit_except` inside it that changes its settings, then with a `condition`.
 #[derive(Debug, Clone)]
-pub struct Pass {
+pub struct Pass<'c> {
     pub scheme: Scheme,
     pub target: Target,
     /// For a target with variables: the address (with port) when they all have one constant value there, from
@@ -29,7 +27,7 @@ pub struct Pass {
     /// The text of the innermost `if (…)` or `limit_except …` that the pass depends on.
     pub condition: Option<String>,
     pub span: Span,
-    pub settings: Arc<Settings>,
+    pub settings: LazySettings<'c>,
 }
 
 /// What is spoken to the peer.
@@ -198,7 +196,7 @@ impl<'t> Destination<'t> {
     }
 }
 
-impl Pass {
+impl Pass<'_> {
     /// The addresses nginx may dial, in the order of the configuration; empty for variables without a constant
     /// value. Names are not resolved.
     pub fn addresses(&self, view: &View) -> Vec<PassAddress> {

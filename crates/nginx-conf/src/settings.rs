@@ -3,7 +3,8 @@
 //! Inheritance as nginx merges its blocks: a scalar of an inner block replaces the outer one; of a list such as
 //! `proxy_set_header`, one entry in the inner block replaces the whole outer list.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::pass::Module;
@@ -144,14 +145,66 @@ pub struct Settings {
 const PAGE_BYTES: u64 = 4096;
 
 /// Paths that settings are resolved against.
-pub(crate) struct Prefixes<'p> {
-    pub prefix: &'p Path,
-    pub conf_prefix: &'p Path,
+#[derive(Debug)]
+pub(crate) struct Prefixes {
+    pub prefix: PathBuf,
+    pub conf_prefix: PathBuf,
+}
+
+/// The settings of a pass, worked out when they are first looked at: of thousands of passes few ever are.
+#[derive(Debug, Clone)]
+pub struct LazySettings<'c>(Arc<Level<'c>>);
+
+/// The settings of a module in one block.
+#[derive(Debug)]
+struct Level<'c> {
+    module: Module,
+    /// The next block outwards that says anything about them.
+    around: Option<LazySettings<'c>>,
+    directives: &'c [Directive],
+    version: Version,
+    prefixes: Arc<Prefixes>,
+    settings: OnceLock<Box<Settings>>,
+}
+
+impl<'c> LazySettings<'c> {
+    pub(crate) fn defaults(module: Module, version: Version, prefixes: &Arc<Prefixes>) -> Self {
+        let prefixes = Arc::clone(prefixes);
+        let settings = OnceLock::new();
+        LazySettings(Arc::new(Level { module, around: None, directives: &[], version, prefixes, settings }))
+    }
+
+    /// The settings inside a block, given those around it.
+    pub(crate) fn inside(self, directives: &'c [Directive]) -> Self {
+        let Level { module, version, .. } = *self.0;
+        if !Settings::touched_by(module, directives) {
+            return self;
+        }
+        let prefixes = Arc::clone(&self.0.prefixes);
+        let settings = OnceLock::new();
+        LazySettings(Arc::new(Level { module, around: Some(self), directives, version, prefixes, settings }))
+    }
+}
+
+impl std::ops::Deref for LazySettings<'_> {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        let level = &self.0;
+        level.settings.get_or_init(|| {
+            let mut settings = match &level.around {
+                Some(around) => Settings::clone(around),
+                None => Settings::defaults(level.module, level.version),
+            };
+            settings.apply(level.module, level.directives, &level.prefixes);
+            Box::new(settings)
+        })
+    }
 }
 
 impl Settings {
     /// Source: the merge functions of nginx's modules; changes by version from its CHANGES.
-    pub(crate) fn defaults(module: Module, version: Version) -> Settings {
+    fn defaults(module: Module, version: Version) -> Settings {
         let of_default =
             |words: &[&str]| Setting::default_of(words.iter().map(|it| (*it).to_owned()).collect());
         let minute = Duration::from_secs(60);
@@ -228,8 +281,8 @@ impl Settings {
         })
     }
 
-    /// The settings inside a block, given those around it.
-    pub(crate) fn apply(&mut self, module: Module, directives: &[Directive], prefixes: &Prefixes) {
+    /// Takes over what a block says.
+    fn apply(&mut self, module: Module, directives: &[Directive], prefixes: &Prefixes) {
         // The first entry of a list replaces what was inherited, the next ones add to it.
         let (mut own_headers, mut own_params) = (false, false);
         for directive in directives.iter().filter(|directive| directive.block.is_none()) {

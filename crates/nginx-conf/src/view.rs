@@ -52,7 +52,7 @@ pub struct View<'c> {
     pub(crate) servers: Vec<Server>,
     pub(crate) locations: Vec<Location>,
     pub(crate) upstreams: Vec<Upstream>,
-    pub(crate) passes: Vec<Pass>,
+    pub(crate) passes: Vec<Pass<'c>>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) error_logs: Vec<LogTarget>,
     pub(crate) access_logs: Vec<LogTarget>,
@@ -94,9 +94,9 @@ pub struct Route<'v> {
     pub location: Option<LocationId>,
     /// The unconditional pass of that location; passes inside its `if` blocks are
     /// [`Location::conditional_passes`].
-    pub pass: Option<&'v Pass>,
+    pub pass: Option<&'v Pass<'v>>,
     /// Where `try_files` ends when no file is found.
-    pub fallback: Option<(LocationId, Option<&'v Pass>)>,
+    pub fallback: Option<(LocationId, Option<&'v Pass<'v>>)>,
     /// nginx answers 301 to the same path with a slash at its end.
     pub redirects: bool,
     /// A location with a regular expression that could not be judged here; it may have matched before.
@@ -131,7 +131,7 @@ impl<'c> View<'c> {
     }
 
     /// One entry for each place where a pass is in force.
-    pub fn passes(&self) -> &[Pass] {
+    pub fn passes(&self) -> &[Pass<'c>] {
         &self.passes
     }
 
@@ -233,12 +233,12 @@ impl<'c> View<'c> {
         }
     }
 
-    fn pass_of(&self, id: LocationId) -> Option<&Pass> {
+    fn pass_of(&self, id: LocationId) -> Option<&Pass<'_>> {
         self.passes.get(self.location(id)?.pass?)
     }
 
     /// The location that the last argument of `try_files` leads to.
-    fn fallback(&self, server: usize, id: LocationId) -> Option<(LocationId, Option<&Pass>)> {
+    fn fallback(&self, server: usize, id: LocationId) -> Option<(LocationId, Option<&Pass<'_>>)> {
         let last = self.location(id)?.try_files.last()?;
         let top = &self.servers.get(server)?.locations;
         let target = if last.starts_with('@') {
