@@ -30,15 +30,19 @@ pub fn run(with_lab: bool) -> Result<bool> {
         counts.count(installed.is_ok());
     }
     counts.add(check::run()?);
-    counts.add(cargo_test()?);
+    counts.add(cargo_test(&["--workspace", "--no-fail-fast"])?);
 
     let cases: Vec<&lab::Case> = lab::cases().iter().collect();
     let missing = lab::missing_requirements();
     let obstacle = if with_lab { missing.join("; ") } else { "--no-lab was given".to_owned() };
     if obstacle.is_empty() {
+        counts.add(cargo_test(&["--package", "lab", "--test", "host", "--", "--ignored"])?);
         counts.add(lab_command::run_cases(&cases, Mode::Run)?);
     } else {
-        println!("skipped: the {} cases of the lab, since {obstacle}", cases.len());
+        println!(
+            "skipped: the {} cases of the lab and the tests of its hosts, since {obstacle}",
+            cases.len()
+        );
     }
     println!("{} passed, {} failed", counts.passed, counts.failed);
     Ok(counts.all_passed())
@@ -51,13 +55,10 @@ fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Every test of the workspace, shown as cargo shows it, and counted.
-fn cargo_test() -> Result<Counts> {
-    let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo")?;
+/// `cargo test` with these arguments, shown as cargo shows it, and counted.
+fn cargo_test(arguments: &[&str]) -> Result<Counts> {
+    let mut child =
+        cargo().arg("test").args(arguments).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("its output is piped")?;
     let mut counts = Counts::default();
     for line in BufReader::new(output).lines() {

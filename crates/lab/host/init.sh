@@ -23,7 +23,7 @@ for unit in systemd-sysctl.service systemd-modules-load.service systemd-remount-
 done
 printf '[Unit]\nDescription=Throw-away host\nRequires=basic.target dbus.socket\nAfter=basic.target dbus.socket\n' > etc/systemd/system/lab.target
 
-rm -rf etc/hostname etc/hosts etc/resolv.conf etc/nginx/sites-enabled etc/nginx/conf.d etc/php/*/fpm/pool.d/* var/log/* srv/* lab
+rm -rf etc/fstab etc/crypttab etc/hostname etc/hosts etc/resolv.conf etc/nginx/sites-enabled etc/nginx/conf.d etc/php/*/fpm/pool.d/* var/log/* srv/* lab
 # The kernel's ring is the machine's: in a new journal its old messages would look as if they were new.
 mkdir -p etc/systemd/journald.conf.d
 printf '[Journal]\nReadKMsg=no\n' > etc/systemd/journald.conf.d/lab.conf
