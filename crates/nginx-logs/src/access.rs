@@ -76,7 +76,9 @@ impl Format {
             let (name, end) = match after.strip_prefix('{').and_then(|it| it.split_once('}')) {
                 Some((name, _)) => (name, name.len() + 2),
                 None => {
-                    let end = after.find(|it: char| !it.is_ascii_alphanumeric() && it != '_').unwrap_or(after.len());
+                    let end = after
+                        .find(|it: char| !it.is_ascii_alphanumeric() && it != '_')
+                        .unwrap_or(after.len());
                     (&after[..end], end)
                 }
             };
@@ -122,8 +124,18 @@ impl Format {
 impl Shape {
     fn of(name: &str) -> Shape {
         match name {
-            "status" | "body_bytes_sent" | "bytes_sent" | "request_time" | "request_length" | "connection" | "msec"
-            | "connection_requests" | "pid" | "server_port" | "remote_port" | "gzip_ratio" => Shape::Number,
+            "status"
+            | "body_bytes_sent"
+            | "bytes_sent"
+            | "request_time"
+            | "request_length"
+            | "connection"
+            | "msec"
+            | "connection_requests"
+            | "pid"
+            | "server_port"
+            | "remote_port"
+            | "gzip_ratio" => Shape::Number,
             "upstream_status"
             | "upstream_response_time"
             | "upstream_connect_time"
@@ -136,21 +148,26 @@ impl Shape {
             | "upstream_bytes_sent" => Shape::NumberList,
             "upstream_addr" => Shape::AddressList,
             "time_local" => Shape::TimeLocal,
-            "remote_addr" | "scheme" | "server_protocol" | "request_method" | "time_iso8601" | "request_id"
-            | "binary_remote_addr" | "pipe" | "server_addr" | "request_completion" => Shape::Word,
+            "remote_addr" | "scheme" | "server_protocol" | "request_method" | "time_iso8601"
+            | "request_id" | "binary_remote_addr" | "pipe" | "server_addr" | "request_completion" => {
+                Shape::Word
+            }
             _ => Shape::Any,
         }
     }
 
     /// Whether a value can be this variable's. Undefined values are `-` or empty.
     fn fits(self, value: &[u8]) -> bool {
-        let is_number = |it: &[u8]| it == b"-" || it.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        let is_number =
+            |it: &[u8]| it == b"-" || it.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
         match self {
             Shape::Any => true,
             Shape::Number => is_number(value),
             Shape::Word => !value.contains(&b' '),
             Shape::NumberList => attempts(value).all(|it| is_number(it.text)),
-            Shape::AddressList => attempts(value).all(|it| !it.text.iter().any(|byte| matches!(byte, b' ' | b','))),
+            Shape::AddressList => {
+                attempts(value).all(|it| !it.text.iter().any(|byte| matches!(byte, b' ' | b',')))
+            }
             Shape::TimeLocal => value.len() <= 1 || access_time::time_local(value).is_some(),
         }
     }
@@ -192,12 +209,17 @@ impl<'a> Reader<'a> {
                 },
             };
             let value = &self.line[start..end];
-            if !self.escaped_quote(start, end) && shape.fits(value) && (self.lenient || shape != Shape::Any || self.literal(&next.literal, end).is_some()) {
+            let escaped = self.escaped_quote(start, end);
+            if !escaped && shape.fits(value) {
                 self.values.push(value);
                 if self.read(part + 1, end) {
                     return true;
                 }
                 self.values.truncate(kept);
+            }
+            // nginx escapes quotes, so a value ends before the first one that is not.
+            if !escaped && self.format.escape != Escape::None && self.line.get(end) == Some(&b'"') {
+                return false;
             }
             if end >= self.line.len() {
                 return false;
@@ -316,7 +338,11 @@ impl<'a> AccessRecord<'a> {
     pub fn request(&self) -> Request<'a> {
         let Some(line) = self.get("request") else {
             let path = self.get("request_uri").or_else(|| self.get("uri"));
-            return Request { method: self.get("request_method"), path, protocol: self.get("server_protocol") };
+            return Request {
+                method: self.get("request_method"),
+                path,
+                protocol: self.get("server_protocol"),
+            };
         };
         let parts = split_request(line.as_bytes());
         let owned = |part: Option<&[u8]>| part.map(|it| Cow::Owned(String::from_utf8_lossy(it).into_owned()));
@@ -324,11 +350,17 @@ impl<'a> AccessRecord<'a> {
             Cow::Borrowed(text) => {
                 let parts = split_request(text.as_bytes());
                 let lossy = |part: Option<&'a [u8]>| part.map(String::from_utf8_lossy);
-                Request { method: lossy(parts.method), path: lossy(parts.path), protocol: lossy(parts.protocol) }
+                Request {
+                    method: lossy(parts.method),
+                    path: lossy(parts.path),
+                    protocol: lossy(parts.protocol),
+                }
             }
-            Cow::Owned(_) => {
-                Request { method: owned(parts.method), path: owned(parts.path), protocol: owned(parts.protocol) }
-            }
+            Cow::Owned(_) => Request {
+                method: owned(parts.method),
+                path: owned(parts.path),
+                protocol: owned(parts.protocol),
+            },
         }
     }
 
@@ -340,7 +372,9 @@ impl<'a> AccessRecord<'a> {
     /// The tries of the request, in their order; empty without an upstream, or where the format does not log them.
     pub fn upstreams(&self) -> Vec<Attempt> {
         let mut tries: Vec<Attempt> = Vec::new();
-        self.fill(&mut tries, "upstream_addr", |it, text| it.addr = Some(String::from_utf8_lossy(text).into_owned()));
+        self.fill(&mut tries, "upstream_addr", |it, text| {
+            it.addr = Some(String::from_utf8_lossy(text).into_owned())
+        });
         self.fill(&mut tries, "upstream_status", |it, text| it.status = number(text));
         self.fill(&mut tries, "upstream_connect_time", |it, text| it.connect_time = decimal(text));
         self.fill(&mut tries, "upstream_header_time", |it, text| it.header_time = decimal(text));

@@ -17,7 +17,9 @@ pub(crate) fn month(name: &[u8]) -> Option<i8> {
 
 /// `20/Nov/2026:15:00:00 +0100`.
 pub fn time_local(text: &[u8]) -> Option<Timestamp> {
-    if text.len() != 26 || (text[2], text[6], text[11], text[14], text[17], text[20]) != (b'/', b'/', b':', b':', b':', b' ') {
+    if text.len() != 26
+        || (text[2], text[6], text[11], text[14], text[17], text[20]) != (b'/', b'/', b':', b':', b':', b' ')
+    {
         return None;
     }
     let date = civil(&text[7..11], month(&text[3..6])?, &text[..2], &text[12..20])?;

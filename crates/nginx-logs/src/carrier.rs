@@ -17,6 +17,9 @@ pub fn strip_carrier(line: &[u8]) -> &[u8] {
         Some((_, rest)) => rest.strip_prefix(b">").unwrap_or(line),
         None => line,
     };
+    if let Some(entry) = strip_rfc_5424(rest) {
+        return entry;
+    }
     // Everything up to the tag's end is short and holds no free text.
     let head = &rest[..rest.len().min(300)];
     for at in memmem::find_iter(head, b": ") {
@@ -30,13 +33,12 @@ pub fn strip_carrier(line: &[u8]) -> &[u8] {
             return line;
         }
     }
-    strip_rfc_5424(rest).unwrap_or(line)
+    line
 }
 
 /// `1 2026-11-20T15:00:00+01:00 host nginx 123 - - ` and the entry.
 fn strip_rfc_5424(rest: &[u8]) -> Option<&[u8]> {
-    let rest = rest.strip_prefix(b"1 ")?;
-    let mut rest = rest;
+    let mut rest = rest.strip_prefix(b"1 ")?;
     for _ in 0..5 {
         rest = split_byte(rest, b' ')?.1;
     }

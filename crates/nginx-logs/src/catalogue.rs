@@ -70,11 +70,16 @@ fn apply(rule: Rule, record: &ErrorRecord<'_>) -> Option<Symptom> {
         Rule::Receive => receive(record),
         Rule::Send => send(record),
         Rule::TimedOut => Some(timed_out(record)),
-        Rule::ConnectionTimedOut => (record.action == Some(b"proxying connection")).then_some(Symptom::ReadTimeout),
-        Rule::Closed => Some(if waits_for_header(record) { Symptom::PrematureClose } else { Symptom::BodyShort }),
+        Rule::ConnectionTimedOut => {
+            (record.action == Some(b"proxying connection")).then_some(Symptom::ReadTimeout)
+        }
+        Rule::Closed => {
+            Some(if waits_for_header(record) { Symptom::PrematureClose } else { Symptom::BodyShort })
+        }
         Rule::TlsSetup => {
             // No traffic yet: a stream session is prepared under "proxying connection", whatever the level.
-            let upstream = matches!(record.side(), Some(Side::Upstream | Side::Both)) && record.level < Level::Info;
+            let upstream =
+                matches!(record.side(), Some(Side::Upstream | Side::Both)) && record.level < Level::Info;
             upstream.then_some(Symptom::SslHandshake)
         }
         Rule::TlsSend => of_upstream(record).then_some(Symptom::SendFailed),
@@ -86,7 +91,9 @@ fn apply(rule: Rule, record: &ErrorRecord<'_>) -> Option<Symptom> {
             let alert = record.ssl.is_some_and(|it| contains(it, b"alert"));
             if alert { Symptom::SslHandshake } else { Symptom::ReadReset }
         }),
-        Rule::ProxyHeader => (record.action == Some(b"reading PROXY protocol")).then_some(Symptom::ProxyHeaderBroken),
+        Rule::ProxyHeader => {
+            (record.action == Some(b"reading PROXY protocol")).then_some(Symptom::ProxyHeaderBroken)
+        }
         Rule::Resolver(symptom) => {
             let resolving = matches!(record.side(), None | Some(Side::Resolver));
             (resolving && record.client.is_none()).then_some(symptom)
@@ -245,8 +252,11 @@ fn is_hash_level(message: &[u8]) -> bool {
 fn by_inner_text(record: &ErrorRecord<'_>) -> Option<Symptom> {
     let message = record.message;
     if message.first()?.is_ascii_digit()
-        && let Some((_, b" worker_connections are not enough" | b" worker_connections are not enough, reusing connections")) =
-            leading_number::<u64>(message)
+        && let Some((
+            _,
+            b" worker_connections are not enough"
+            | b" worker_connections are not enough, reusing connections",
+        )) = leading_number::<u64>(message)
     {
         return Some(Symptom::WorkerConnections);
     }

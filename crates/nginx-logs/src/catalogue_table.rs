@@ -58,8 +58,9 @@ pub(crate) enum Rule {
 }
 
 use Rule::{
-    Accept, AuthServer, Bind, Closed, Connect, ConnectionTimedOut, Handshake, Is, MakeDirectory, No, NoResolver, Open,
-    ProxyHeader, Receive, Resolver, Send, Serve, Socket, Store, TimedOut, TlsRead, TlsSend, TlsSetup, Write,
+    Accept, AuthServer, Bind, Closed, Connect, ConnectionTimedOut, Handshake, Is, MakeDirectory, No,
+    NoResolver, Open, ProxyHeader, Receive, Resolver, Send, Serve, Socket, Store, TimedOut, TlsRead, TlsSend,
+    TlsSetup, Write,
 };
 
 #[rustfmt::skip]

@@ -89,7 +89,8 @@ fn continued(rest: &[u8], end: usize, block: bool) -> Option<usize> {
     }
     // A block whose text itself looks like a complete entry goes on where its own context still follows.
     let line = &rest[next..longer];
-    let own_end = block && !looks_like_start(line) && contains(line, b"\" while ") && contains(line, b", client: ");
+    let own_end =
+        block && !looks_like_start(line) && contains(line, b"\" while ") && contains(line, b", client: ");
     (own_end || !is_complete(&rest[..end])).then_some(longer)
 }
 
@@ -122,7 +123,8 @@ fn is_complete(entry: &[u8]) -> bool {
         return false;
     }
     // Entries of a connection end in a context, but for the ones that carry `*N` in their own text.
-    let carries_number = record.level >= crate::error::Level::Info || contains(record.message, b"open socket #");
+    let carries_number =
+        record.level >= crate::error::Level::Info || contains(record.message, b"open socket #");
     if record.connection.is_some() && !carries_number {
         return false;
     }

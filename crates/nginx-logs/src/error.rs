@@ -162,7 +162,8 @@ impl<'a> ErrorRecord<'a> {
         let rest = split_once(rest, b"://").map_or(rest, |(_, rest)| rest);
         let Some(path) = rest.strip_prefix(b"unix:") else { return self.peer.clone() };
         let known = sockets.iter().map(|it| it.strip_prefix("unix:").unwrap_or(it)).filter(|socket| {
-            path.strip_prefix(socket.as_bytes()).is_some_and(|after| matches!(after.first(), None | Some(b':' | b'/')))
+            path.strip_prefix(socket.as_bytes())
+                .is_some_and(|after| matches!(after.first(), None | Some(b':' | b'/')))
         });
         match known.max_by_key(|it| it.len()) {
             Some(socket) => Some(String::from_utf8_lossy(&rest[..b"unix:".len() + socket.len()])),
@@ -181,7 +182,8 @@ pub fn parse(entry: &[u8]) -> Option<ErrorRecord<'_>> {
 
     let Split { head, action, fields } = split_body(body, header.level, at_limit);
     let (message, errno) = take_errno(head);
-    let shortened = entry.len() + ERRNO_ROOM >= CUT_LENGTHS[0] && errno.is_some() && message.ends_with(b"...");
+    let shortened =
+        entry.len() + ERRNO_ROOM >= CUT_LENGTHS[0] && errno.is_some() && message.ends_with(b"...");
     let request = fields.request.map(fields::split_request).unwrap_or_default();
     let (scheme, peer) = fields.upstream.map_or((None, None), |it| fields::split_upstream(it, request.path));
     Some(ErrorRecord {
@@ -230,7 +232,10 @@ pub fn time_of_line(line: &[u8]) -> Option<DateTime> {
 pub(crate) fn looks_like_start(line: &[u8]) -> bool {
     const SHAPE: &[u8; 21] = b"dddd/dd/dd dd:dd:dd [";
     line.len() >= SHAPE.len()
-        && line.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape })
+        && line
+            .iter()
+            .zip(SHAPE)
+            .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape })
 }
 
 struct Header {
@@ -297,7 +302,9 @@ fn client_context(body: &[u8], at_limit: bool) -> Option<usize> {
         let word = searched + found;
         searched = word + 1;
         let before = &body[..word];
-        let Some(before) = before.strip_suffix(b", ").or_else(|| before.strip_suffix(b", udp ")) else { continue };
+        let Some(before) = before.strip_suffix(b", ").or_else(|| before.strip_suffix(b", udp ")) else {
+            continue;
+        };
         let at = before.len();
         if !fields::begins_with_client(&body[word..], at_limit) {
             continue;
@@ -306,7 +313,10 @@ fn client_context(body: &[u8], at_limit: bool) -> Option<usize> {
         if memchr(b'"', head).is_none() {
             return Some(at);
         }
-        fallback = fallback.or(Some(at));
+        // The text of a backend ends in a quote, whatever it holds.
+        if !head.starts_with(crate::entries::STDERR) {
+            fallback = fallback.or(Some(at));
+        }
         if let Some(earlier) = chosen {
             let between = &body[earlier..at];
             let left_the_message = contains(between, b"\", referrer: \"") && memchr(b'\n', between).is_none();
@@ -344,7 +354,8 @@ fn other_context(body: &[u8], at_limit: bool) -> Split<'_> {
     if memchr(b'"', head).is_some() && !ends_outside_quotes(take_errno(head).0) {
         return whole;
     }
-    let split = |action_length: usize, fields| Split { head, action: Some(&context[..action_length]), fields };
+    let split =
+        |action_length: usize, fields| Split { head, action: Some(&context[..action_length]), fields };
     if let Some(address) = context.strip_prefix(b"resolving, resolver: ") {
         return split(9, Fields { resolver: Some(address), ..Fields::default() });
     }
@@ -430,7 +441,8 @@ pub fn parse_stderr(line: &[u8]) -> Option<StderrRecord<'_>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let rest = line.strip_prefix(b"nginx: ")?;
     let leveled = rest.strip_prefix(b"[").and_then(|it| split_once(it, b"] "));
-    let (level, message) = match leveled.and_then(|(name, message)| Some((Level::from_name(name)?, message))) {
+    let (level, message) = match leveled.and_then(|(name, message)| Some((Level::from_name(name)?, message)))
+    {
         Some((level, message)) => (Some(level), message),
         None => (None, rest),
     };

@@ -46,7 +46,8 @@ pub(crate) struct Fields<'a> {
 pub(crate) fn begins_with_client(text: &[u8], at_limit: bool) -> bool {
     let Some(rest) = text.strip_prefix(b"client: ") else { return false };
     // The longest address is an IPv6 one with an embedded IPv4 address; `unix:` has letters beyond hexadecimal.
-    let end = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'.' | b':'));
+    let end =
+        rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'.' | b':'));
     let (address, after) = match rest.strip_prefix(b"unix:") {
         Some(after) => (&rest[..5], after),
         None => rest.split_at(end.unwrap_or(rest.len())),
@@ -106,7 +107,12 @@ fn begins_quoted(rest: &[u8]) -> bool {
         || rest.starts_with(UPSTREAM) && memmem::find(rest, b"\", bytes from/to ").is_none()
 }
 
-fn read_request_and_later<'a>(fields: &mut Fields<'a>, rest: &'a [u8], action: Option<&[u8]>, at_limit: bool) {
+fn read_request_and_later<'a>(
+    fields: &mut Fields<'a>,
+    rest: &'a [u8],
+    action: Option<&[u8]>,
+    at_limit: bool,
+) {
     let end = match action {
         // While the request line is being read it can be any garbage, and no later field is known yet.
         Some(b"reading client request line") => rest.ends_with(b"\"").then(|| rest.len() - 1),
@@ -181,7 +187,8 @@ fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> 
         _ => memmem::find(value, b"\", referrer: \"").unwrap_or(value.len()),
     };
     for label in later {
-        let found = memchr_iter(b'"', &value[..barrier]).filter(|at| value[at + 1..].starts_with(label)).last();
+        let found =
+            memchr_iter(b'"', &value[..barrier]).filter(|at| value[at + 1..].starts_with(label)).last();
         if found.is_some() {
             return found;
         }
@@ -200,7 +207,8 @@ fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> 
 fn read_session<'a>(fields: &mut Fields<'a>, mut rest: &'a [u8]) {
     if let Some(value) = rest.strip_prefix(b", login: \"") {
         // The login comes from the client; the upstream's address behind it holds no quote.
-        let end = memmem::rfind(value, b"\", upstream: ").or_else(|| value.len().checked_sub(1).filter(|_| value.ends_with(b"\"")));
+        let end = memmem::rfind(value, b"\", upstream: ")
+            .or_else(|| value.len().checked_sub(1).filter(|_| value.ends_with(b"\"")));
         fields.unclosed |= end.is_none();
         fields.login = Some(end.map_or(value, |end| &value[..end]));
         rest = end.map_or(&[], |end| &value[end + 1..]);
@@ -237,7 +245,8 @@ pub(crate) struct RequestLine<'a> {
 /// Splits `GET /a?b HTTP/1.1`; of raw garbage nothing is taken for a method.
 pub(crate) fn split_request(request: &[u8]) -> RequestLine<'_> {
     let Some((method, rest)) = split_byte(request, b' ') else { return RequestLine::default() };
-    let is_method = !method.is_empty() && method.iter().all(|it| it.is_ascii_alphabetic() || matches!(it, b'-' | b'_'));
+    let is_method =
+        !method.is_empty() && method.iter().all(|it| it.is_ascii_alphabetic() || matches!(it, b'-' | b'_'));
     if !is_method {
         return RequestLine::default();
     }
@@ -281,9 +290,9 @@ fn end_of_socket(socket: &[u8], path: Option<&[u8]>) -> usize {
         return path.len();
     }
     for ending in [b".sock".as_slice(), b".socket"] {
-        let end = memmem::find_iter(socket, ending).map(|at| at + ending.len()).find(|end| {
-            matches!(socket.get(*end), None | Some(b'/' | b'?'))
-        });
+        let end = memmem::find_iter(socket, ending)
+            .map(|at| at + ending.len())
+            .find(|end| matches!(socket.get(*end), None | Some(b'/' | b'?')));
         if let Some(end) = end {
             return end;
         }

@@ -44,14 +44,18 @@ const ALIASES: [(&str, &str); 16] = [
 /// The first known format that most of the lines have; `None`: they are no access log that is known.
 pub fn recognise<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Format> {
     let lines: Vec<&[u8]> = lines.into_iter().filter(|it| !it.trim_ascii().is_empty()).take(32).collect();
-    let fits = |format: &Format| lines.iter().filter(|line| format.parse(line).is_some()).count() * 2 > lines.len();
+    let fits =
+        |format: &Format| lines.iter().filter(|line| format.parse(line).is_some()).count() * 2 > lines.len();
     if let Some(format) = lines.iter().find_map(|line| json_format(line)).filter(fits) {
         return Some(format);
     }
     let common = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
     let plain = TAILS.iter().map(|tail| format!("{}{tail}", Format::COMBINED));
     let by_host = TAILS.iter().take(1).flat_map(|tail| {
-        [format!("$host:$server_port {}{tail}", Format::COMBINED), format!("$host {}{tail}", Format::COMBINED)]
+        [
+            format!("$host:$server_port {}{tail}", Format::COMBINED),
+            format!("$host {}{tail}", Format::COMBINED),
+        ]
     });
     plain
         .chain(by_host)
@@ -78,7 +82,10 @@ fn json_format(line: &[u8]) -> Option<Format> {
         format += &format!("{before}\"{key}\"{separator}");
         let variable = if is_name { name.to_owned() } else { format!("field_{}", format.len()) };
         format += &if quoted { format!("\"${{{variable}}}\"") } else { format!("${{{variable}}}") };
-        known += usize::from(matches!(name, "status" | "request" | "request_uri" | "remote_addr" | "request_method"));
+        known += usize::from(matches!(
+            name,
+            "status" | "request" | "request_uri" | "remote_addr" | "request_method"
+        ));
         rest = &value[length..];
         if let Some(end) = rest.trim_start().strip_prefix('}') {
             format += &rest[..rest.len() - end.len()];

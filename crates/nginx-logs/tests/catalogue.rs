@@ -47,7 +47,9 @@ fn every_message_has_the_symptom_of_its_row() {
     let mut wrong = Vec::new();
     for row in include_str!("fixtures/messages.tsv").lines().filter(|row| !row.starts_with('#')) {
         let columns: Vec<&str> = row.split('\t').collect();
-        let [level, context, action, errno, template, expected] = columns[..] else { panic!("bad row: {row}") };
+        let [level, context, action, errno, template, expected] = columns[..] else {
+            panic!("bad row: {row}")
+        };
         let entry = entry(level, context, action, errno, template);
         let found = parse(entry.as_bytes()).expect(&entry).symptom().map_or("-", |it| it.id());
         if found != expected {

@@ -31,7 +31,8 @@ pub fn header(line: &str) -> Header<'_> {
 
 /// `<4>` of syslog and of /dev/kmsg's `4,1234,5678901,-;`.
 fn strip_priority(line: &str) -> &str {
-    let digits = |text: &str| !text.is_empty() && text.len() <= 3 && text.bytes().all(|it| it.is_ascii_digit());
+    let digits =
+        |text: &str| !text.is_empty() && text.len() <= 3 && text.bytes().all(|it| it.is_ascii_digit());
     match line.strip_prefix('<').and_then(|it| it.split_once('>')) {
         Some((priority, rest)) if digits(priority) => rest,
         _ => line,
@@ -44,7 +45,9 @@ fn strip_syslog(header: &mut Header<'_>) {
     let after_time = if is_syslog_time(line) {
         line.get(16..)
     } else {
-        line.split_once(' ').filter(|(time, _)| time.len() >= 19 && time.parse::<Timestamp>().is_ok()).map(|it| it.1)
+        line.split_once(' ')
+            .filter(|(time, _)| time.len() >= 19 && time.parse::<Timestamp>().is_ok())
+            .map(|it| it.1)
     };
     let Some(rest) = after_time else {
         if let Some(message) = line.strip_prefix("kernel: ") {
@@ -77,7 +80,9 @@ fn is_syslog_time(line: &str) -> bool {
 
 /// `[20-Nov-2026 15:00:00] `, `[2026-11-20 15:00:00 +0000] `, `[12345.678901] `, `[Fri Nov 20 15:00:00 2026] `.
 fn strip_bracketed_time(header: &mut Header<'_>) {
-    let Some((time, rest)) = header.message.strip_prefix('[').and_then(|it| it.split_once("] ")) else { return };
+    let Some((time, rest)) = header.message.strip_prefix('[').and_then(|it| it.split_once("] ")) else {
+        return;
+    };
     let is_time = seconds_since_boot(time).is_some()
         || php_fpm_time(time).is_some()
         || gunicorn_time(time).is_some()
@@ -95,8 +100,11 @@ fn strip_level(header: &mut Header<'_>) {
             (header.level, header.message) = (Some(level), rest);
             return;
         }
-        let in_brackets = text.strip_prefix('[').and_then(|it| it.strip_prefix(level)).and_then(|it| it.strip_prefix(']'));
-        if let Some((pid, rest)) = in_brackets.and_then(|it| it.trim_start().strip_prefix('(')?.split_once(") : ")) {
+        let in_brackets =
+            text.strip_prefix('[').and_then(|it| it.strip_prefix(level)).and_then(|it| it.strip_prefix(']'));
+        if let Some((pid, rest)) =
+            in_brackets.and_then(|it| it.trim_start().strip_prefix('(')?.split_once(") : "))
+        {
             (header.level, header.pid, header.message) = (Some(level), pid.parse().ok(), rest);
             return;
         }

@@ -59,8 +59,14 @@ fn about_pool(pool: String, text: &str) -> Option<Event> {
         let rest = rest.trim_start_matches(|it: char| it.is_ascii_digit());
         return Some(Event { pid, kind: about_child(pool, rest)? });
     }
-    let refused = ["cannot get uid for user", "cannot get gid for group", "please specify user and group", "user has not been"];
-    if refused.iter().any(|start| text.starts_with(start)) || text.starts_with("unable to set listen address") {
+    let refused = [
+        "cannot get uid for user",
+        "cannot get gid for group",
+        "please specify user and group",
+        "user has not been",
+    ];
+    if refused.iter().any(|start| text.starts_with(start)) || text.starts_with("unable to set listen address")
+    {
         return plain(EventKind::StartFailed { unit: None, why: format!("[pool {pool}] {text}") });
     }
     None
@@ -98,7 +104,8 @@ fn gunicorn(message: &str, header: &Header<'_>) -> Option<Event> {
     if message == "Autorestarting worker after current request." {
         return Some(Event { pid: header.pid, kind: EventKind::WorkerRecycled });
     }
-    let died = |pid, signal, code| Some(Event { pid, kind: EventKind::WorkerDied { worker: None, signal, code } });
+    let died =
+        |pid, signal, code| Some(Event { pid, kind: EventKind::WorkerDied { worker: None, signal, code } });
     if let Some(rest) = message.strip_prefix("Worker (pid:") {
         let (pid, text) = rest.split_once(") ")?;
         // `was sent SIGKILL! Perhaps out of memory?`, `was sent code 134!`, `exited with code 3`.
@@ -112,7 +119,9 @@ fn gunicorn(message: &str, header: &Header<'_>) -> Option<Event> {
         let (pid, signal) = rest.split_once(" was terminated due to signal ")?;
         return died(pid.parse().ok(), number_at(signal), None);
     }
-    if let Some(address) = message.strip_prefix("Connection in use: ").or_else(|| message.strip_prefix("Can't connect to ")) {
+    if let Some(address) =
+        message.strip_prefix("Connection in use: ").or_else(|| message.strip_prefix("Can't connect to "))
+    {
         // A Python tuple, or the path of a unix socket.
         return plain(EventKind::BindFailed { address: Some(python_address(address)) });
     }
@@ -170,7 +179,10 @@ fn uwsgi(message: &str) -> Option<Event> {
     if let Some(rest) = message.strip_prefix("DAMN ! worker ") {
         let pid = rest.split_once("(pid: ").and_then(|it| number_at(it.1));
         let signal = rest.split_once("killed by signal ").and_then(|it| number_at(it.1));
-        return Some(Event { pid, kind: EventKind::WorkerDied { worker: number_at(rest), signal, code: None } });
+        return Some(Event {
+            pid,
+            kind: EventKind::WorkerDied { worker: number_at(rest), signal, code: None },
+        });
     }
     if let Some(rest) = message.strip_prefix("*** uWSGI listen queue of socket \"") {
         let (address, rest) = rest.split_once("\" (fd: ")?;
@@ -180,9 +192,14 @@ fn uwsgi(message: &str) -> Option<Event> {
     }
     if let Some(rest) = message.strip_prefix("invalid request block size: ") {
         let (size, max) = rest.split_once(" (max ")?;
-        return plain(EventKind::RequestTooLarge { size_bytes: size.parse().ok()?, max_bytes: number_at(max)? });
+        return plain(EventKind::RequestTooLarge {
+            size_bytes: size.parse().ok()?,
+            max_bytes: number_at(max)?,
+        });
     }
-    if let Some(rest) = message.strip_prefix("!!! uWSGI process ").filter(|it| it.contains(" got Segmentation Fault")) {
+    if let Some(rest) =
+        message.strip_prefix("!!! uWSGI process ").filter(|it| it.contains(" got Segmentation Fault"))
+    {
         return Some(Event { pid: number_at(rest), kind: EventKind::Segfault { comm: "uwsgi".to_owned() } });
     }
     if let Some(rest) = message.strip_prefix("...The work of process ") {
@@ -192,8 +209,13 @@ fn uwsgi(message: &str) -> Option<Event> {
         let pid = message.split_once("pid: ").and_then(|it| number_at(it.1));
         return Some(Event { pid, kind: EventKind::WorkerStarted });
     }
-    if message.starts_with("*** no app loaded. GAME OVER") || message.starts_with("OOPS ! failed loading app in worker ") {
-        return plain(EventKind::StartFailed { unit: None, why: message.trim_matches(['*', ' ']).to_owned() });
+    if message.starts_with("*** no app loaded. GAME OVER")
+        || message.starts_with("OOPS ! failed loading app in worker ")
+    {
+        return plain(EventKind::StartFailed {
+            unit: None,
+            why: message.trim_matches(['*', ' ']).to_owned(),
+        });
     }
     None
 }
@@ -203,7 +225,9 @@ fn haproxy(message: &str) -> Option<Event> {
     if let Some(rest) = message.strip_prefix("Server ").or_else(|| message.strip_prefix("Backup Server ")) {
         let (server, rest) = rest.split_once(" is DOWN")?;
         let (proxy, server) = server.split_once('/')?;
-        let reason = rest.split_once("reason: ").map(|it| it.1.split(", check duration").next().unwrap_or(it.1).to_owned());
+        let reason = rest
+            .split_once("reason: ")
+            .map(|it| it.1.split(", check duration").next().unwrap_or(it.1).to_owned());
         return plain(EventKind::ServerDown { proxy: proxy.to_owned(), server: server.to_owned(), reason });
     }
     if let Some(rest) = message.strip_suffix(" has no server available!") {
@@ -257,7 +281,11 @@ fn bind_failed(message: &str) -> Option<Event> {
     }
     // Python, Java, Ruby.
     let whole = message.strip_prefix("Caused by: ").unwrap_or(message);
-    let names = ["OSError: [Errno 98] Address already in use", "java.net.BindException: ", "Address already in use - bind(2)"];
+    let names = [
+        "OSError: [Errno 98] Address already in use",
+        "java.net.BindException: ",
+        "Address already in use - bind(2)",
+    ];
     if names.iter().any(|start| whole.starts_with(start)) {
         return failed(None);
     }
@@ -266,7 +294,8 @@ fn bind_failed(message: &str) -> Option<Event> {
 
 /// How servers other than gunicorn say that they accept connections.
 fn listening(message: &str) -> Option<Event> {
-    let starts = ["Uvicorn running on ", "INFO:     Uvicorn running on ", "* Listening on ", "Tomcat started on port"];
+    let starts =
+        ["Uvicorn running on ", "INFO:     Uvicorn running on ", "* Listening on ", "Tomcat started on port"];
     let start = starts.iter().find(|start| message.starts_with(*start))?;
     let rest = message[start.len()..].trim_start_matches(['(', 's', ')', ':', ' ']);
     let address = rest.split(' ').next().filter(|it| !it.is_empty());
@@ -276,18 +305,28 @@ fn listening(message: &str) -> Option<Event> {
 /// An error that ends a program or a request: the message line of a traceback or a stack.
 fn uncaught(message: &str) -> Option<Event> {
     let error = |text: &str| plain(EventKind::UncaughtError { text: text.to_owned() });
-    let starts = ["panic: ", "PHP Fatal error: ", "Fatal error: ", "Exception in thread \"", "Uncaught ", "thread 'main' panicked"];
+    let starts = [
+        "panic: ",
+        "PHP Fatal error: ",
+        "Fatal error: ",
+        "Exception in thread \"",
+        "Uncaught ",
+        "thread 'main' panicked",
+    ];
     if starts.iter().any(|start| message.starts_with(start)) {
         return error(message);
     }
     // `TypeError: …`, `django.core.exceptions.ImproperlyConfigured: …`, `Error [ERR_X]: …`, `Caused by: java.io.IOException`.
     let text = message.strip_prefix("Caused by: ").unwrap_or(message);
-    let name_end = text.find(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '.' | '_' | '$')).unwrap_or(text.len());
+    let name_end = text
+        .find(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '.' | '_' | '$'))
+        .unwrap_or(text.len());
     let (name, rest) = text.split_at(name_end);
     let is_code = rest.starts_with(" [ERR_");
     let last = name.rsplit('.').next().unwrap_or(name);
     let named = ["Error", "Exception", "ImproperlyConfigured", "SystemExit", "KeyboardInterrupt", "Timeout"];
-    let is_error = named.iter().any(|it| last.ends_with(it)) && last.starts_with(|it: char| it.is_ascii_uppercase());
+    let is_error =
+        named.iter().any(|it| last.ends_with(it)) && last.starts_with(|it: char| it.is_ascii_uppercase());
     let ends_name = rest.starts_with(": ") || is_code || rest.is_empty() && name.len() > "Exception".len();
     if is_error && ends_name && !descriptors_used_up(text) { error(text) } else { None }
 }

@@ -66,9 +66,13 @@ fn oom_kill(message: &str) -> Option<Event> {
     let rest = rest.strip_prefix("Killed process ").or_else(|| rest.strip_prefix("Kill process "))?;
     let (pid, rest) = rest.split_once(' ')?;
     // Before the name's parenthesis ends, anything can stand; behind it come the sizes.
-    let (name, _) = rest.split_once(") total-vm").or_else(|| rest.split_once(") score ")).or_else(|| rest.rsplit_once(')'))?;
+    let (name, _) = rest
+        .split_once(") total-vm")
+        .or_else(|| rest.split_once(") score "))
+        .or_else(|| rest.rsplit_once(')'))?;
     let comm = name.strip_prefix('(')?;
-    let kind = EventKind::OomKill { comm: comm.to_owned(), cgroup: None, constraint: constraint.map(str::to_owned) };
+    let kind =
+        EventKind::OomKill { comm: comm.to_owned(), cgroup: None, constraint: constraint.map(str::to_owned) };
     Some(Event { pid: Some(pid.trim_end_matches(',').parse().ok()?), kind })
 }
 
@@ -88,9 +92,12 @@ fn systemd(message: &str) -> Option<Event> {
     }
     let (verb, job) = message.split_once(' ')?;
     // A job that runs ends in three dots, a finished one in one.
-    let job_text = |ending: &str| job.strip_suffix(ending).filter(|it| !it.ends_with('.')).map(unit_and_description);
+    let job_text =
+        |ending: &str| job.strip_suffix(ending).filter(|it| !it.ends_with('.')).map(unit_and_description);
     let running = |kind: fn(Option<String>, String) -> EventKind| {
-        job_text("...").or_else(|| job_text("\u{2026}")).and_then(|(unit, description)| plain(kind(unit, description)))
+        job_text("...")
+            .or_else(|| job_text("\u{2026}"))
+            .and_then(|(unit, description)| plain(kind(unit, description)))
     };
     let done = |kind: fn(Option<String>, String) -> EventKind| {
         job_text(".").and_then(|(unit, description)| plain(kind(unit, description)))
