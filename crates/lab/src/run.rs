@@ -3,12 +3,9 @@
 use crate::case::BACKEND_FILES;
 use crate::{Case, Host};
 use anyhow::{Context, Result, bail, ensure};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -114,22 +111,14 @@ pub fn shell(case: &Case) -> Result<()> {
 pub fn record(case: &Case, binary: &Path, to: &Path) -> Result<()> {
     let (host, _) = prepare(case)?;
     install(&host, binary)?;
-    let file = "/tmp/capture";
+    let file = "/tmp/capture.json.gz";
     let made = host.run(&format!("exec why502 capture -o {file}"), PROGRAM_LIMIT, "root")?;
     ensure!(made.status.success(), "`why502 capture` failed: {}", tail(&made.stderr));
 
-    let capture = fs::read(host.path(file)).context("`why502 capture` wrote no file")?;
     let folder = to.join(case.name);
-    fs::create_dir_all(&folder)?;
-    let packed = if capture.starts_with(&[0x1f, 0x8b]) {
-        capture
-    } else {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&capture)?;
-        packer.finish()?
-    };
-    let target = folder.join("capture.json.gz");
-    fs::write(&target, packed).with_context(|| format!("cannot write {}", target.display()))
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::copy(host.path(file), folder.join("capture.json.gz")).context("the capture cannot be kept")?;
+    Ok(())
 }
 
 /// Boots a host and brings it to the point where an operator would be called.
