@@ -84,7 +84,7 @@ fn error_page(directive: &Directive) -> Vec<(u16, AnswerKind)> {
         _ => (statuses, None),
     };
     let entry = |for_status| {
-        (response.unwrap_or(for_status), AnswerKind::ErrorPage { for_status, uri: uri.text.clone() })
+        (response.unwrap_or(for_status), AnswerKind::ErrorPage { for_status, uri: uri.text.to_string() })
     };
     statuses.iter().filter_map(|arg| status(&arg.text)).map(entry).collect()
 }

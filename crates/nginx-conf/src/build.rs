@@ -257,12 +257,12 @@ impl<'c> Builder<'c> {
                 self.view.servers[server].listens.extend(Listen::parse(directive, default_port));
             }
             ("server_name", None) => {
-                let names = directive.args.iter().map(|arg| arg.text.clone());
+                let names = directive.args.iter().map(|arg| arg.text.to_string());
                 self.view.servers[server].names.extend(names);
             }
             ("try_files", Some(id)) => {
                 self.view.locations[id.0].try_files =
-                    directive.args.iter().map(|arg| arg.text.clone()).collect();
+                    directive.args.iter().map(|arg| arg.text.to_string()).collect();
             }
             ("internal", Some(id)) => self.view.locations[id.0].internal = true,
             _ => {}

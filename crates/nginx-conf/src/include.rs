@@ -106,7 +106,7 @@ impl Loader<'_> {
 
     fn include(&mut self, directive: &Directive, arg: &Arg, into: &mut Vec<Directive>) {
         let pattern = self.conf_prefix.join(&arg.text);
-        let mut include = Include { pattern: arg.text.clone(), files: Vec::new(), span: directive.span };
+        let mut include = Include { pattern: arg.text.to_string(), files: Vec::new(), span: directive.span };
         // Source: nginx ngx_conf_include; only a pattern may match nothing.
         let paths = if arg.text.contains(['*', '?', '[']) {
             match self.files.glob(&pattern.to_string_lossy()) {

@@ -4,6 +4,8 @@
 //! ordinary character; `${` keeps its brace; a backslash takes any next character along. Which words make a
 //! directive is decided in [`crate::parser`].
 
+use compact_str::CompactString;
+
 use crate::tree::{FileId, Span};
 
 /// One token; words carry their decoded text.
@@ -19,7 +21,7 @@ pub(crate) enum Token {
 /// A word with its decoded text, and where its raw text (quotes included) stands.
 #[derive(Debug)]
 pub(crate) struct Word {
-    pub text: String,
+    pub text: CompactString,
     pub span: Span,
     pub quoted: bool,
     /// Whether only blanks stand before it on its line.
@@ -339,8 +341,8 @@ impl<'t> Lexer<'t> {
     }
 
     /// The bytes of a span as text, undecoded.
-    pub fn raw(&self, span: Span) -> String {
-        String::from_utf8_lossy(&self.text[span.start..span.end]).into_owned()
+    pub fn raw(&self, span: Span) -> CompactString {
+        CompactString::from_utf8_lossy(&self.text[span.start..span.end])
     }
 
     /// Gives up a Lua block without a plausible end: the next line is read as configuration again.
@@ -413,8 +415,8 @@ fn long_bracket_end(text: &[u8], at: usize) -> LongBracket {
 
 /// The text of a word: `\"`, `\'` and `\\` lose their backslash, `\t`, `\r` and `\n` become what they name, any
 /// other backslash stays. Bytes that are not UTF-8 become replacement characters.
-fn unescape(raw: &[u8]) -> String {
-    let Some(first) = memchr::memchr(b'\\', raw) else { return String::from_utf8_lossy(raw).into_owned() };
+fn unescape(raw: &[u8]) -> CompactString {
+    let Some(first) = memchr::memchr(b'\\', raw) else { return CompactString::from_utf8_lossy(raw) };
     let mut text = Vec::with_capacity(raw.len());
     text.extend_from_slice(&raw[..first]);
     let mut at = first;
@@ -433,5 +435,5 @@ fn unescape(raw: &[u8]) -> String {
         }
         at += 2;
     }
-    String::from_utf8_lossy(&text).into_owned()
+    CompactString::from_utf8_lossy(&text)
 }

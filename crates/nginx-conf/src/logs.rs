@@ -157,7 +157,7 @@ impl LogTarget {
                 Some(("gzip", _)) => (target.buffered, target.gzip) = (true, true),
                 Some(("flush", _)) => {}
                 _ if arg.text == "gzip" => (target.buffered, target.gzip) = (true, true),
-                _ if position == 1 => target.format = arg.text.clone(),
+                _ if position == 1 => target.format = arg.text.to_string(),
                 _ => {}
             }
         }

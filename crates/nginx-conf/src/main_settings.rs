@@ -93,7 +93,7 @@ fn add_temp_paths(block: &Directive, prefix: &Path, into: &mut Vec<(String, Path
         if directive.name.ends_with("_temp_path")
             && let Some(path) = directive.arg(0)
         {
-            into.push((directive.name.clone(), prefix.join(path)));
+            into.push((directive.name.to_string(), prefix.join(path)));
         }
         add_temp_paths(directive, prefix, into);
     }

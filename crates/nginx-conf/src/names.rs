@@ -8,12 +8,20 @@ use crate::server::{Listen, Server};
 /// The names of all http servers, for a look-up that does not walk the servers.
 #[derive(Debug, Default)]
 pub(crate) struct NameIndex {
-    exact: HashMap<String, Vec<usize>>,
+    exact: HashMap<String, Vec<Entry>>,
     /// `*.example.com`, by `.example.com`.
-    by_suffix: HashMap<String, Vec<usize>>,
+    by_suffix: HashMap<String, Vec<Entry>>,
     /// `mail.*`, by `mail.`.
-    by_prefix: HashMap<String, Vec<usize>>,
+    by_prefix: HashMap<String, Vec<Entry>>,
     regexes: Vec<(usize, String, Pattern)>,
+}
+
+/// A server with one of its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    server: usize,
+    /// The name is `.example.com`, which stands both for itself and for what is below it.
+    dotted: bool,
 }
 
 impl NameIndex {
@@ -39,17 +47,19 @@ impl NameIndex {
             return;
         }
         let name = name.to_ascii_lowercase();
+        let mut entry = Entry { server, dotted: false };
         let (map, key) = if let Some(suffix) = name.strip_prefix('*') {
             (&mut self.by_suffix, suffix)
         } else if let Some(prefix) = name.strip_suffix('*') {
             (&mut self.by_prefix, prefix)
         } else if let Some(bare) = name.strip_prefix('.') {
-            self.exact.entry(bare.to_owned()).or_default().push(server);
+            entry.dotted = true;
+            self.exact.entry(bare.to_owned()).or_default().push(entry);
             (&mut self.by_suffix, name.as_str())
         } else {
             (&mut self.exact, name.as_str())
         };
-        map.entry(key.to_owned()).or_default().push(server);
+        map.entry(key.to_owned()).or_default().push(entry);
     }
 
     /// The server for a host, among those that listen on the port; without a match the default server.
@@ -57,17 +67,25 @@ impl NameIndex {
         let host = normal_host(host);
         let fits = |listen: &Listen| port.is_none_or(|port| listen.has_port(port));
         let listens = |server: &Server| server.listens.iter().any(fits);
-        let first =
-            |found: Option<&Vec<usize>>| found?.iter().copied().find(|server| listens(&servers[*server]));
-        if let Some(server) = first(self.exact.get(&host)) {
-            return Some(server);
+        let first = |entries: Option<&Vec<Entry>>| {
+            entries?.iter().copied().find(|entry| listens(&servers[entry.server]))
+        };
+        if let Some(entry) = first(self.exact.get(&host)) {
+            return Some(entry.server);
         }
         // The longest wildcard first; a name of more labels than any real one is not searched to its end.
         let dots: Vec<usize> = host.match_indices('.').map(|(at, _)| at).take(128).collect();
-        if let Some(server) = dots.iter().find_map(|dot| first(self.by_suffix.get(&host[*dot..]))) {
+        let above = |dot: &usize| {
+            let suffix = &host[*dot..];
+            let entry = first(self.by_suffix.get(suffix))?;
+            // Where the bare name belongs to somebody before, nginx ignores `.example.com` altogether.
+            (!entry.dotted || first(self.exact.get(&suffix[1..])) == Some(entry)).then_some(entry.server)
+        };
+        if let Some(server) = dots.iter().find_map(above) {
             return Some(server);
         }
-        if let Some(server) = dots.iter().rev().find_map(|dot| first(self.by_prefix.get(&host[..=*dot]))) {
+        let below = |dot: &usize| first(self.by_prefix.get(&host[..=*dot])).map(|entry| entry.server);
+        if let Some(server) = dots.iter().rev().find_map(below) {
             return Some(server);
         }
         for (server, expression, pattern) in &self.regexes {

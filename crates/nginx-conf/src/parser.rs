@@ -3,6 +3,8 @@
 //! What nginx would refuse becomes a [`Problem`], and reading goes on with the most plausible meaning: half a
 //! configuration is still evidence. Files are not opened here, see [`crate::include`].
 
+use compact_str::CompactString;
+
 use crate::config::Problem;
 use crate::keywords;
 use crate::lexer::{Lexer, Place, Token, Word};
@@ -172,7 +174,7 @@ impl<'t> Parser<'t> {
             None => {
                 let span = self.lexer.span(at, at + 1);
                 self.problem(span, "unexpected \"{\"".into(), "write the name of the block before it");
-                (Directive { name: String::new(), args: Vec::new(), block: None, span }, false)
+                (Directive { name: CompactString::default(), args: Vec::new(), block: None, span }, false)
             }
         };
         if directive.name.ends_with("_by_lua_block") {
@@ -299,7 +301,7 @@ fn last_word_end(directive: &Directive) -> usize {
 
 /// A directive as a person would point at it: its name and first arguments, without control characters and short.
 fn heading(directive: &Directive) -> String {
-    let mut text = directive.name.clone();
+    let mut text = directive.name.to_string();
     for arg in directive.args.iter().take(2) {
         text.push(' ');
         text.push_str(&arg.text);

@@ -323,7 +323,7 @@ impl Settings {
         let first = directive.arg(0).unwrap_or_default();
         let span = directive.span;
         let text = || Some(first.to_owned());
-        let words = || Some(directive.args.iter().map(|arg| arg.text.clone()).collect::<Vec<_>>());
+        let words = || Some(directive.args.iter().map(|arg| arg.text.to_string()).collect::<Vec<_>>());
         let unless_off = || Some((first != "off").then(|| first.to_owned()));
         match suffix {
             "connect_timeout" => self.connect_timeout.set(units::duration(first), span),
@@ -409,5 +409,9 @@ fn add(list: &mut Setting<Vec<NameValue>>, owned: &mut bool, directive: &Directi
         list.value.clear();
         list.from = Some(directive.span);
     }
-    list.value.push(NameValue { name: name.text.clone(), value: value.text.clone(), span: directive.span });
+    list.value.push(NameValue {
+        name: name.text.to_string(),
+        value: value.text.to_string(),
+        span: directive.span,
+    });
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use compact_str::CompactString;
+
 /// Which of [`crate::Config::files`] something stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub u32);
@@ -29,7 +31,7 @@ pub struct SourceFile {
 /// An argument: its decoded text, and its raw text's place (with quotes).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arg {
-    pub text: String,
+    pub text: CompactString,
     pub span: Span,
     /// Whether it was written in quotes; a quoted word is never a keyword for recovery, but means the same to nginx.
     pub quoted: bool,
@@ -38,7 +40,7 @@ pub struct Arg {
 /// A directive with all it holds. An included file's directives stand in place of the `include`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
-    pub name: String,
+    pub name: CompactString,
     /// For `*_by_lua_block`, the last argument is the Lua source between the braces, and there is no `block`.
     pub args: Vec<Arg>,
     /// `Some` for everything written with braces, even empty ones.

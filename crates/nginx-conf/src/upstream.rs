@@ -100,7 +100,7 @@ impl Upstream {
             }
             "random" => self.balancing = Balancing::Random { two: first == "two" },
             "least_time" | "sticky" | "fair" | "balancer_by_lua_block" | "balancer_by_lua_file" => {
-                self.balancing = Balancing::Other(directive.name.clone());
+                self.balancing = Balancing::Other(directive.name.to_string());
             }
             "zone" => self.zone = Some(first.to_owned()),
             "keepalive" => {
@@ -120,7 +120,7 @@ impl UpstreamServer {
         let default_port = if stream { None } else { Some(80) };
         let mut server = UpstreamServer {
             address: address::with_port(&written.text, default_port),
-            written: written.text.clone(),
+            written: written.text.to_string(),
             weight: 1,
             backup: false,
             down: false,

@@ -62,7 +62,7 @@ fn spans_hold(config: &Config) {
         assert!(directive.span.line >= 1 && directive.span.column >= 1);
         let bare = raw.trim_start_matches(['"', '\'']);
         let plain = !directive.name.contains(['\\', '"', '\'', '\t', '\r', '\n']) && !raw.contains('\\');
-        assert!(!plain || bare.starts_with(&directive.name), "{raw:?} {:?}", directive.name);
+        assert!(!plain || bare.starts_with(directive.name.as_str()), "{raw:?} {:?}", directive.name);
         for arg in &directive.args {
             assert!(arg.span.start >= directive.span.start && arg.span.end <= directive.span.end, "{raw:?}");
         }

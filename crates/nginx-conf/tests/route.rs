@@ -197,6 +197,14 @@ fn names_are_tried_from_exact_to_expression() {
 }
 
 #[test]
+fn a_dotted_name_is_ignored_where_its_bare_name_is_taken() {
+    server_is(
+        &["server_name a;", "server_name b.com;", "server_name .b.com;"],
+        &[("b.com", None, Some(1)), ("x.b.com", None, Some(0))],
+    );
+}
+
+#[test]
 fn the_default_server_belongs_to_its_port() {
     server_is(
         &[
