@@ -7,7 +7,7 @@
 
 use memchr::{memchr, memmem};
 
-use crate::bytes::contains;
+use crate::bytes::{contains, split_once};
 use crate::error::{looks_like_start, parse};
 
 /// The message whose text is the backend's own.
@@ -50,15 +50,7 @@ impl<'a> Iterator for Entries<'a> {
         let mut end = line_end(rest, 0);
         let mut line_count = 1;
         if looks_like_start(rest) && end < rest.len() {
-            let block = is_stderr(&rest[..end]);
-            while let Some(longer) = continued(rest, end, block) {
-                end = longer;
-                line_count += 1;
-            }
-            // A block that never closes is no block: its first line stands alone, and the rest is read anew.
-            if block && line_count > 1 && !is_complete(&rest[..end]) && !at_limit(end) {
-                (end, line_count) = lines_before_next_start(rest);
-            }
+            (end, line_count) = if is_stderr(&rest[..end]) { end_of_block(rest) } else { end_of_lines(rest) };
         }
         let entry = Entry { offset: self.offset, bytes: &rest[..end], line_count };
         self.offset += (end + 1).min(rest.len());
@@ -74,37 +66,61 @@ fn at_limit(end: usize) -> bool {
     end + 1 == LIMIT_BYTES || end + 1 == LONGEST_BYTES
 }
 
-/// The end of the entry with its next line, if that line belongs to it.
-fn continued(rest: &[u8], end: usize, block: bool) -> Option<usize> {
-    let next = end + 1;
-    if next >= rest.len() || at_limit(end) {
-        return None;
-    }
-    if looks_like_start(&rest[next..]) && !block || rest[next..].starts_with(b"nginx: ") {
-        return None;
-    }
-    let longer = line_end(rest, next);
-    if longer >= LONGEST_BYTES {
-        return None;
-    }
-    // A block whose text itself looks like a complete entry goes on where its own context still follows.
-    let line = &rest[next..longer];
-    let own_end =
-        block && !looks_like_start(line) && contains(line, b"\" while ") && contains(line, b", client: ");
-    (own_end || !is_complete(&rest[..end])).then_some(longer)
-}
-
-/// The lines up to the next one that looks like an entry's first.
-fn lines_before_next_start(rest: &[u8]) -> (usize, usize) {
+/// The lines of an entry: up to the next entry, or to where this one is complete.
+fn end_of_lines(rest: &[u8]) -> (usize, usize) {
     let (mut end, mut line_count) = (line_end(rest, 0), 1);
-    while end + 1 < rest.len() && !looks_like_start(&rest[end + 1..]) {
-        let longer = line_end(rest, end + 1);
+    let mut complete = None;
+    while let Some(next) = next_line(rest, end).filter(|next| !begins_anew(&rest[*next..])) {
+        if *complete.get_or_insert_with(|| is_complete(&rest[..end])) {
+            break;
+        }
+        let longer = line_end(rest, next);
         if longer >= LONGEST_BYTES {
             break;
+        }
+        // Only a line with a quote or a context can complete an entry: no need to read it all again for the others.
+        let line = &rest[next..longer];
+        if memchr(b'"', line).is_some() || contains(line, b", client: ") {
+            complete = None;
         }
         (end, line_count) = (longer, line_count + 1);
     }
     (end, line_count)
+}
+
+/// The lines of an entry with a backend's own text: up to its last possible end before the next entry.
+fn end_of_block(rest: &[u8]) -> (usize, usize) {
+    let (mut start, mut end, mut line_count) = (0, line_end(rest, 0), 1);
+    let mut closed = None;
+    loop {
+        if at_limit(end) {
+            return closed.unwrap_or((end, line_count));
+        }
+        let line = &rest[start..end];
+        let may_close = split_once(line, b"\" while ").is_some_and(|(_, tail)| contains(tail, b", client: "));
+        if may_close && is_complete(&rest[..end]) {
+            closed = Some((end, line_count));
+        }
+        let Some(next) = next_line(rest, end) else { break };
+        if closed.is_some() && begins_anew(&rest[next..]) {
+            break;
+        }
+        (start, end, line_count) = (next, line_end(rest, next), line_count + 1);
+        if end >= LONGEST_BYTES {
+            break;
+        }
+    }
+    // A block that never closes is no block: its first lines stand alone, and the rest is read anew.
+    closed.unwrap_or_else(|| end_of_lines(rest))
+}
+
+/// Where the next line begins, if nginx's limit leaves room for one.
+fn next_line(rest: &[u8], end: usize) -> Option<usize> {
+    (end + 1 < rest.len() && !at_limit(end)).then_some(end + 1)
+}
+
+fn begins_anew(line: &[u8]) -> bool {
+    looks_like_start(line) || line.starts_with(b"nginx: ")
 }
 
 fn is_stderr(line: &[u8]) -> bool {

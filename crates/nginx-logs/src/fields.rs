@@ -188,7 +188,7 @@ fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> 
     };
     for label in later {
         let found =
-            memchr_iter(b'"', &value[..barrier]).filter(|at| value[at + 1..].starts_with(label)).last();
+            memchr_iter(b'"', &value[..barrier]).rfind(|at| value[at + 1..].starts_with(label));
         if found.is_some() {
             return found;
         }
@@ -200,7 +200,7 @@ fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> 
         return Some(value.len() - 1);
     }
     // Cut inside of the next label.
-    memchr_iter(b'"', value).filter(|at| at_limit && ends_a_value(&value[at + 1..], later, true)).last()
+    memchr_iter(b'"', value).rfind(|at| at_limit && ends_a_value(&value[at + 1..], later, true))
 }
 
 /// Reads what stream and mail sessions have: `, login: "L"`, `, upstream: …` and the counters.

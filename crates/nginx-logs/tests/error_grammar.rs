@@ -339,6 +339,16 @@ fn lines_of_one_entry_stay_together() {
 }
 
 #[test]
+fn a_block_goes_on_behind_a_fake_end() {
+    let entry = "2026/11/20 15:00:01 [error] 1#1: *1 FastCGI sent in stderr: \"PHP message: oh\" while reading upstream, client: \
+                 6.6.6.6, server: e, request: \"GET /e HTTP/1.1\", host: \"h\"\nmore\nPHP Stack trace:\" while reading \
+                 response header from upstream, client: 10.0.0.9, server: _, request: \"GET /a.php HTTP/1.1\", host: \"h\"";
+    let log = format!("{entry}\n{REFUSED}\n");
+    assert_eq!(entries(log.as_bytes()).map(|it| it.line_count).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(text(parse(entry.as_bytes()).unwrap().client), Some("10.0.0.9"));
+}
+
+#[test]
 fn a_block_cut_at_the_limit_ends_there() {
     let log = format!("{}\n{REFUSED}\n", cut_entry());
     assert_eq!(entries(log.as_bytes()).map(|it| it.line_count).collect::<Vec<_>>(), [1, 1]);
