@@ -4,6 +4,7 @@
 //! ([`plan`]). Nothing here judges. Nothing is written to the host, no shell is used, and what cannot be read is said to be
 //! unread, with the reason.
 
+mod backend_list;
 mod host;
 mod logs;
 mod nginx;

@@ -1,7 +1,7 @@
 //! The order of the collection: what needs nothing runs at once and side by side; what needs the processes, the
 //! configuration or the logs follows as soon as those are there. Everything ends at one deadline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,14 +17,21 @@ use crate::host::processes::{Proc, Scan};
 use crate::host::users::Users;
 use crate::host::{changes, disks, journal, kernel, net, sockets, units};
 use crate::nginx::{self, Instance, Wanted};
+use crate::peer::{self, PeerContext};
 use crate::task::{Task, start};
-use crate::{Request, Span};
+use crate::{Request, Span, backend_list, logs, peer_list, php_fpm};
 
 /// The two readings of CPU counters are at least so far apart: they count in hundredths of a second.
 const BETWEEN_READINGS: Duration = Duration::from_millis(150);
 
 /// What is left of the time for putting everything together.
 const RESERVE: Duration = Duration::from_millis(50);
+
+/// The part of the time after which logs are read no further.
+const SHARE_OF_LOGS: f64 = 0.5;
+
+/// Units whose earlier journal is read.
+const MAX_UNITS_TO_ASK: usize = 40;
 
 /// Collects a snapshot.
 pub fn run(request: &Request) -> Snapshot {
@@ -105,26 +112,87 @@ pub fn run(request: &Request) -> Snapshot {
     };
     let mut host = machine.read(&clock, &users);
 
+    let logs_task = first.is_some().then(|| {
+        let instances = instances.clone();
+        let context = logs::Context {
+            root: place.root.clone(),
+            window,
+            zone: clock.zone.clone(),
+            // The peers that the logs blame still have to be looked at.
+            deadline: started + (deadline - started).mul_f64(SHARE_OF_LOGS),
+        };
+        start("nginx's logs", move || logs::read_files(&instances[0], &context))
+    });
+
     let units = units.take(deadline);
+    let earlier_task = {
+        let (failed, at) = (units_to_ask(units.value(), first), clock.now);
+        start("journalctl", move || match failed.is_empty() {
+            true => Reading::not_asked(),
+            false => journal::read_units(&failed, at, deadline),
+        })
+    };
     let changes_task = {
         let watched = watched(&instances, units.value().map_or(&[], Vec::as_slice));
         let root = place.root.clone();
         on_clock("stat", &clock, move |clock| changes::read(&root, &watched, clock))
     };
 
-    let journal = journal_task.reading(deadline);
     let mut net = net_task.finish(deadline).unwrap_or_else(|unread| net::nothing(&unread));
-    let scan = scan_task
-        .finish(deadline)
-        .unwrap_or_else(|_| Scan { processes: list.to_vec(), socket_owners: Default::default() });
+    let scan =
+        scan_task.finish(deadline).unwrap_or_else(|_| Scan { processes: list.to_vec(), ..Scan::default() });
     sockets::own(&mut net, &scan.socket_owners);
+    let scan = Arc::new(scan);
+    let php_task = {
+        let (scan, root, at) = (scan.clone(), first.and_then(|it| it.nginx.root.clone()), clock.now);
+        start("php-fpm", move || php_fpm::read(&scan.processes, root.as_deref().map(Path::new), deadline, at))
+    };
+
+    let mut journal = journal_task.reading(deadline);
+    if let (Reading::Seen(entries), Ok(Reading::Seen(earlier))) =
+        (&mut journal, earlier_task.finish(deadline))
+    {
+        entries.value = journal::merge(std::mem::take(&mut entries.value), earlier.value, window);
+    }
+    let mut log_files = logs_task.map(|it| it.finish(deadline).unwrap_or_default()).unwrap_or_default();
+    if let Some(first) = first {
+        log_files.extend(logs::read_journal(first, &journal, window));
+    }
+
+    // The peers, once it is known which ones fail.
+    let requests = peer_list::requests(first, &log_files, request.peer.as_deref());
+    let peers_task = {
+        let (instances, place, probe, collected_at) =
+            (instances.clone(), place.clone(), request.probe, clock.now);
+        start("peers", move || {
+            let nginx = instances.first().map(|it| &it.nginx);
+            let root = nginx.and_then(|it| it.root.as_deref()).map(Path::new);
+            let context = PeerContext {
+                worker_user: nginx.and_then(|it| it.worker_user.value()),
+                root,
+                network: place.network,
+                deadline: deadline - RESERVE,
+                probe,
+                collected_at,
+            };
+            peer::look(&requests, &context)
+        })
+    };
+    let php_fpm = php_task.reading(deadline);
+    let backend_logs = {
+        let php = php_fpm.value().map_or(&[][..], Vec::as_slice);
+        let sources = backend_list::sources(&instances, php, &scan.processes, &scan.logs, &proc);
+        let context = logs::Context { root: PathBuf::from("/"), window, zone: clock.zone.clone(), deadline };
+        logs::read_backends(sources, &context)
+    };
     let kernel = kernel_task.reading(deadline);
     let mut cgroups = cgroups_task.reading(deadline);
     let disks = disks_task.reading(deadline);
     let changes = changes_task.reading(deadline);
+    let peers = peers_task.finish(deadline).unwrap_or_default();
 
     // The second readings.
-    let mut all: Vec<Process> = scan.processes;
+    let mut all: Vec<Process> = scan.processes.clone();
     let left = deadline.saturating_duration_since(Instant::now());
     thread::sleep(BETWEEN_READINGS.saturating_sub(listed_at.elapsed()).min(left));
     proc.second_reading(&mut all, listed_at.elapsed());
@@ -147,7 +215,7 @@ pub fn run(request: &Request) -> Snapshot {
         window,
         host,
         nginx,
-        logs: Vec::new(),
+        logs: log_files,
         processes,
         net,
         units,
@@ -155,11 +223,24 @@ pub fn run(request: &Request) -> Snapshot {
         kernel,
         cgroups,
         disks,
-        php_fpm: Reading::not_asked(),
-        backend_logs: Vec::new(),
-        peers: Vec::new(),
+        php_fpm,
+        backend_logs,
+        peers,
         changes,
     }
+}
+
+/// The units whose journal is read however old it is: they failed, or are nginx's own and it does not run.
+fn units_to_ask(units: Option<&Vec<Unit>>, first: Option<&Instance>) -> Vec<String> {
+    let stopped_nginx = first.filter(|it| it.nginx.master.is_none()).and_then(|it| it.nginx.unit.as_deref());
+    let troubled = |unit: &&Unit| {
+        let ended_badly = !unit.result.is_empty() && unit.result != "success";
+        let starting_again = unit.active_state == "activating" || unit.restarts_total > 0;
+        let service = unit.name.ends_with(".service") && !unit.exec_start.is_empty();
+        service && (ended_badly || starting_again) || stopped_nginx == Some(unit.name.as_str())
+    };
+    let units = units.map_or(&[][..], Vec::as_slice);
+    units.iter().filter(troubled).map(|it| it.name.clone()).take(MAX_UNITS_TO_ASK).collect()
 }
 
 /// A reading that may be asked for before all others are.

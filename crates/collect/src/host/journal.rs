@@ -1,5 +1,6 @@
 //! The journal. Source: `journalctl -o json`, systemd.journal-fields(7).
 
+use std::path::Path;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -48,7 +49,10 @@ fn run(arguments: &[&str], at: Timestamp, deadline: Instant) -> Reading<Vec<Jour
         Ok(output) if output.stderr.contains("No journal files were found") => {
             Reading::unread(Reason::Unsupported, COMMAND, output.stderr)
         }
-        Ok(output) if !output.success && output.stdout.is_empty() => {
+        Ok(output)
+            if output.stdout.is_empty()
+                && (!output.success || !Path::new("/run/systemd/system").is_dir()) =>
+        {
             Reading::unread(Reason::Unsupported, COMMAND, output.stderr)
         }
         Ok(output) => Reading::seen(parse(&output.stdout), COMMAND, at),

@@ -19,7 +19,7 @@ use super::{obstacle, text};
 const MAX_THREADS: usize = 128;
 
 /// Descriptors that are followed to their sockets, of one process. All are counted.
-const MAX_DESCRIPTORS: usize = 20_000;
+const MAX_DESCRIPTORS: u64 = 20_000;
 
 /// Processes whose proportional memory is read: the kernel walks all their mappings for it.
 const MAX_PROPORTIONAL: usize = 64;
@@ -81,6 +81,8 @@ pub struct Scan {
     pub processes: Vec<Process>,
     /// Pids that hold a socket, by its inode; the oldest first.
     pub socket_owners: HashMap<u64, Vec<u32>>,
+    /// Files that a server writes to and that look like its logs, with its pid.
+    pub logs: Vec<(u32, PathBuf)>,
 }
 
 /// The fields of /proc/PID/stat that are used.
@@ -168,6 +170,7 @@ impl Proc {
         let mut order: Vec<usize> = (0..processes.len()).collect();
         order.sort_by_key(|at| !is_server(&processes[*at]));
         let mut owners: HashMap<u64, Vec<u32>> = HashMap::new();
+        let mut logs = Vec::new();
         let mut proportional = 0;
         for at in order {
             if Instant::now() >= until {
@@ -178,8 +181,14 @@ impl Proc {
                 continue;
             }
             let folder = self.of(process.pid);
-            process.open_files =
-                descriptors(&folder, |inode| owners.entry(inode).or_default().push(process.pid));
+            let (server, pid) = (is_server(process), process.pid);
+            process.open_files = descriptors(&folder, |descriptor, target| {
+                if let Some(inode) = socket_inode(target) {
+                    owners.entry(inode).or_default().push(pid);
+                } else if server && is_log(descriptor, target) {
+                    logs.push((pid, PathBuf::from(target)));
+                }
+            });
             process.open_files_limit = text(folder.join("limits")).and_then(|it| open_files_limit(&it));
             process.wait_channel = text(folder.join("wchan")).filter(|it| it != "0").unwrap_or_default();
             process.thread_states = self.thread_states(process);
@@ -188,7 +197,7 @@ impl Proc {
             if let (Some(ours), Some(theirs)) = (network, link(&folder.join("ns/net"))) {
                 process.same_network = ours == theirs;
             }
-            if proportional < MAX_PROPORTIONAL && is_server(process) {
+            if proportional < MAX_PROPORTIONAL && server {
                 proportional += 1;
                 process.proportional_bytes = text(folder.join("smaps_rollup")).and_then(|it| pss(&it));
             }
@@ -198,7 +207,7 @@ impl Proc {
             pids.sort_by_key(|pid| (started.get(pid).copied().flatten(), *pid));
             pids.dedup();
         }
-        Scan { processes, socket_owners: owners }
+        Scan { processes, socket_owners: owners, logs }
     }
 
     /// States of the threads, the main one first.
@@ -314,23 +323,30 @@ fn unit_of(cgroup: &str) -> Option<String> {
     ending(".service").or_else(|| ending(".scope")).filter(|it| *it != "init.scope").map(str::to_owned)
 }
 
-/// How many descriptors a process has open; its sockets are handed to `on_socket`. None when that may not be seen.
-fn descriptors(folder: &Path, mut on_socket: impl FnMut(u64)) -> Option<u64> {
+/// How many descriptors a process has open; each is handed to `on_descriptor` with what it leads to. None when that may
+/// not be seen.
+fn descriptors(folder: &Path, mut on_descriptor: impl FnMut(&str, &str)) -> Option<u64> {
     let folder = folder.join("fd");
     let mut count = 0;
     for entry in fs::read_dir(&folder).ok()?.flatten() {
         count += 1;
-        if count > MAX_DESCRIPTORS as u64 {
-            continue;
-        }
-        if let Some(target) = link(&entry.path())
-            && let Some(inode) = target.strip_prefix("socket:[").and_then(|it| it.strip_suffix(']'))
-            && let Ok(inode) = inode.parse()
+        if count <= MAX_DESCRIPTORS
+            && let Some(target) = link(&entry.path())
         {
-            on_socket(inode);
+            on_descriptor(&entry.file_name().to_string_lossy(), &target);
         }
     }
     Some(count)
+}
+
+fn socket_inode(target: &str) -> Option<u64> {
+    target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Standard output and error in a file, or a name that says so.
+fn is_log(descriptor: &str, target: &str) -> bool {
+    let path = target.starts_with('/') && !target.starts_with("/dev/") && !target.ends_with(" (deleted)");
+    path && (["1", "2"].contains(&descriptor) || target.ends_with(".log"))
 }
 
 fn open_files_limit(limits: &str) -> Option<u64> {

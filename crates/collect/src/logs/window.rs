@@ -1,0 +1,215 @@
+//! The part of a log file that lies in the window.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_conf::{Files, glob_matches};
+use nginx_logs::error::time_of_line;
+use nginx_logs::window::{seek_since, tail_bound};
+use snapshot::LogKind;
+
+use super::{Context, access};
+use crate::host::files::{FsFiles, open};
+
+/// How much of a window is read: its end.
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// Lines are counted from the beginning of a file only below this.
+const MAX_COUNTED_BYTES: u64 = 512 << 20;
+
+/// The last bytes of a file in which its last time is looked for.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// What was read of a file.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// The bytes, beginning with a whole line.
+    pub bytes: Vec<u8>,
+    /// Where they begin in the file.
+    pub offset: u64,
+    /// The number of their first line; 0 when it was not counted.
+    pub first_line: u64,
+    /// The window begins earlier than these bytes.
+    pub cut: bool,
+    /// The time of the last line in the file that has one.
+    pub last_at: Option<Timestamp>,
+}
+
+/// Reads the part of a file that lies in the window. `time_of` reads a line's time.
+pub fn read(
+    path: &Path,
+    context: &Context,
+    max_bytes: u64,
+    time_of: impl Fn(&[u8]) -> Option<Timestamp>,
+) -> io::Result<Part> {
+    let mut file = open(&context.root, path)?;
+    let length = file.metadata()?.len();
+    // Logs have whole seconds: a line of the second in which the window begins may be inside.
+    let from = Timestamp::from_second(context.window.from.as_second()).unwrap_or(context.window.from);
+    let start = seek_since(&mut file, length, &from, &time_of)?;
+    let after = context.window.to.checked_add(SignedDuration::from_secs(1)).unwrap_or(context.window.to);
+    // Up to "now" is up to the end, whatever clock the last lines had.
+    let end = if after < Timestamp::now() - SignedDuration::from_secs(2) {
+        seek_since(&mut file, length, &after, &time_of)?.max(start)
+    } else {
+        length
+    };
+    let (offset, cut) =
+        if end - start > max_bytes { (tail_bound(&mut file, end, max_bytes)?, true) } else { (start, false) };
+    let mut bytes = Vec::with_capacity(usize::try_from(end - offset).unwrap_or(0));
+    file.seek(SeekFrom::Start(offset))?;
+    file.by_ref().take(end - offset).read_to_end(&mut bytes)?;
+    // nginx may be writing the last line just now.
+    if end == length && bytes.last().is_some_and(|it| *it != b'\n') {
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+        if bytes.len() - whole < 4096 && whole > 0 {
+            bytes.truncate(whole);
+        }
+    }
+    Ok(Part {
+        last_at: last_time(&mut file, length, &time_of)?,
+        first_line: count_lines(&mut file, offset, context.deadline)?.map_or(0, |it| it + 1),
+        bytes,
+        offset,
+        cut,
+    })
+}
+
+/// How many lines end before `offset`; none when that takes too long.
+fn count_lines(file: &mut File, offset: u64, deadline: Instant) -> io::Result<Option<u64>> {
+    if offset > MAX_COUNTED_BYTES {
+        return Ok(None);
+    }
+    // The first half of what is left: the lines themselves still have to be read.
+    let until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+    file.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; 1 << 20];
+    let (mut left, mut lines) = (offset, 0);
+    while left > 0 {
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let length = file.read(&mut buffer[..most])?;
+        if length == 0 {
+            return Ok(None);
+        }
+        lines += memchr::memchr_iter(b'\n', &buffer[..length]).count() as u64;
+        left -= length as u64;
+    }
+    Ok(Some(lines))
+}
+
+fn last_time(
+    file: &mut File,
+    length: u64,
+    time_of: impl Fn(&[u8]) -> Option<Timestamp>,
+) -> io::Result<Option<Timestamp>> {
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(TAIL_BYTES).read_to_end(&mut tail)?;
+    Ok(tail.rsplit(|byte| *byte == b'\n').find_map(time_of))
+}
+
+/// Whether a file has lines from before the window.
+pub fn begins_before(root: &Path, path: &Path, kind: &LogKind, context: &Context) -> bool {
+    let first_time = || -> io::Result<Option<Timestamp>> {
+        let mut line = Vec::new();
+        let mut reader = BufReader::new(open(root, path)?.take(TAIL_BYTES));
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let text = line.trim_ascii_end();
+            let time = match kind {
+                LogKind::Error => error_time(text, context),
+                LogKind::Access { text: format, escape, .. } => {
+                    access::compile(format, escape).parse(text).and_then(|it| it.time())
+                }
+            };
+            if time.is_some() {
+                return Ok(time);
+            }
+            line.clear();
+        }
+        Ok(None)
+    };
+    first_time().ok().flatten().is_some_and(|time| time < context.window.from)
+}
+
+/// The time of an error-log line, which names no zone.
+pub fn error_time(line: &[u8], context: &Context) -> Option<Timestamp> {
+    Some(time_of_line(line)?.to_zoned(context.zone.clone()).ok()?.timestamp())
+}
+
+/// The uncompressed file that logrotate made of a log last: `error.log.1`, or `error.log-20260502`.
+pub fn rotated(root: &Path, path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let numbered = path.with_file_name(format!("{name}.1"));
+    if open(root, &numbered).is_ok() {
+        return Some(numbered);
+    }
+    let escaped = path.to_str().filter(|it| !it.contains(['*', '?', '[', '\\']))?;
+    let pattern = format!("{escaped}-20[0-9][0-9][0-9][0-9][0-9][0-9]*");
+    let mut found = FsFiles::new(root).glob(&pattern).unwrap_or_default();
+    found.retain(|it| it.to_str().is_some_and(|it| glob_matches(&pattern, it) && !it.ends_with(".gz")));
+    found.pop()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::Duration;
+
+    use jiff::tz::TimeZone;
+    use snapshot::Window;
+
+    use super::*;
+    use crate::testing::Folder;
+
+    /// The hour before 13:00 UTC on 2 May 2026, in that folder.
+    pub fn context(folder: &Folder) -> Context {
+        Context {
+            root: folder.path().to_path_buf(),
+            window: Window {
+                from: "2026-05-02T12:00:00Z".parse().unwrap(),
+                to: "2026-05-02T13:00:00Z".parse().unwrap(),
+            },
+            zone: TimeZone::UTC,
+            deadline: Instant::now() + Duration::from_secs(60),
+        }
+    }
+
+    fn line(hour: u32, minute: u32) -> String {
+        format!("2026/05/02 {hour:02}:{minute:02}:00 [error] 7#7: *1 something {hour} {minute}\n")
+    }
+
+    #[test]
+    fn only_the_window_is_read_and_lines_are_numbered() {
+        let text: String = [line(11, 0), line(11, 59), line(12, 0), line(12, 30), line(13, 30)].concat();
+        let folder = Folder::new().file("e.log", &text);
+        let context = context(&folder);
+        let part = read(Path::new("/e.log"), &context, MAX_BYTES, |it| error_time(it, &context)).unwrap();
+        assert_eq!(String::from_utf8(part.bytes).unwrap(), [line(12, 0), line(12, 30)].concat());
+        assert_eq!((part.first_line, part.cut), (3, false));
+        assert_eq!(part.last_at, Some("2026-05-02T13:30:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn too_large_a_window_is_cut_at_its_beginning() {
+        let text: String = (0..50).map(|minute| line(12, minute)).collect();
+        let folder = Folder::new().file("e.log", &text);
+        let context = context(&folder);
+        let part = read(Path::new("/e.log"), &context, 200, |it| error_time(it, &context)).unwrap();
+        assert!(part.cut && part.bytes.len() <= 200 && part.bytes.starts_with(b"2026/"));
+        assert!(part.bytes.ends_with(line(12, 49).as_bytes()));
+    }
+
+    #[test]
+    fn the_rotated_file_is_found_under_both_names() {
+        let folder = Folder::new().file("a.log.1", "").file("b.log-20260501", "").file("b.log-20260430", "");
+        let rotated = |name: &str| rotated(folder.path(), Path::new(name));
+        assert_eq!(rotated("/a.log"), Some(PathBuf::from("/a.log.1")));
+        assert_eq!(rotated("/b.log"), Some(PathBuf::from("/b.log-20260501")));
+        assert_eq!(rotated("/c.log"), None);
+    }
+}
