@@ -1,10 +1,12 @@
 //! Access logs, read by the `log_format` that wrote them.
 //!
-//! A format is a row of literal texts and variables. A line is read by finding the literals again, from the left; where a
-//! value can hold the literal that follows it (`$upstream_addr` holds `, `), the shapes of the variables decide, so that each
-//! value fits its variable. Values are escaped by nginx as `escape=` says, and unescaped here when they are asked for.
+//! A format is a row of literal texts and variables. A line is read by finding the literals again, from the
+//! left; where a value can hold the literal that follows it (`$upstream_addr` holds `, `), the shapes of the
+//! variables decide, so that each value fits its variable. Values are escaped by nginx as `escape=` says, and
+//! unescaped here when they are asked for.
 //!
-//! Source: ngx_http_log_compile_format(), ngx_http_log_escape(), ngx_escape_json(), ngx_http_upstream_addr_variable().
+//! Source: ngx_http_log_compile_format(), ngx_http_log_escape(), ngx_escape_json(),
+//! ngx_http_upstream_addr_variable().
 
 use std::borrow::Cow;
 
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 use memchr::memchr;
 
 use crate::access_time;
-use crate::bytes::number;
+use crate::bytes::{find, number};
 use crate::fields::split_request;
 
 pub use crate::recognise::recognise;
@@ -296,7 +298,8 @@ pub struct Attempt {
 }
 
 impl<'a> AccessRecord<'a> {
-    /// The value as it stands in the line, by the variable's name without `$`; `None`: the format has no such variable.
+    /// The value as it stands in the line, by the variable's name without `$`; `None`: the format has no such
+    /// variable.
     pub fn raw(&self, variable: &str) -> Option<&'a [u8]> {
         let index = self.format.variables().position(|it| it == variable)?;
         self.values.get(index).copied()
@@ -369,7 +372,8 @@ impl<'a> AccessRecord<'a> {
         decimal(self.raw("request_time")?)
     }
 
-    /// The tries of the request, in their order; empty without an upstream, or where the format does not log them.
+    /// The tries of the request, in their order; empty without an upstream, or where the format does not log
+    /// them.
     pub fn upstreams(&self) -> Vec<Attempt> {
         let mut tries: Vec<Attempt> = Vec::new();
         self.fill(&mut tries, "upstream_addr", |it, text| {
@@ -417,9 +421,9 @@ fn attempts(list: &[u8]) -> impl Iterator<Item = Listed<'_>> {
     let mut group = 0;
     std::iter::from_fn(move || {
         let text = rest?;
-        let comma = memchr::memmem::find(text, b", ");
+        let comma = find(text, b", ");
         // A trailing group is empty, and its space may have been trimmed.
-        let colon = memchr::memmem::find(text, b" : ").or_else(|| text.strip_suffix(b" :").map(<[u8]>::len));
+        let colon = find(text, b" : ").or_else(|| text.strip_suffix(b" :").map(<[u8]>::len));
         let (end, width, next_group) = match (comma, colon) {
             (Some(comma), colon) if colon.is_none_or(|it| comma < it) => (comma, 2, group),
             (_, Some(colon)) => (colon, 3, group + 1),

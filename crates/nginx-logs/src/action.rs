@@ -1,7 +1,7 @@
 //! The closed list of phases that nginx names after ` while `, and whose connection each is about.
 //!
-//! Source: every assignment to `log->action` in nginx 1.10.3 … 1.31.5. Other text after ` while ` (`while resolving service
-//! http of x`, `while internally redirecting to "/x"`) is part of the message.
+//! Source: every assignment to `log->action` in nginx 1.10.3 … 1.31.5. Other text after ` while ` (`while
+//! resolving service http of x`, `while internally redirecting to "/x"`) is part of the message.
 
 /// Whose connection an action is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

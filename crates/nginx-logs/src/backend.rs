@@ -1,11 +1,11 @@
 //! What backends, the kernel and the service manager write when something happens that nginx then meets.
 //!
-//! A line becomes an [`Event`] only by its own wording at its own place: the header that a log carrier or the program put
-//! before it is taken off, and the rest is compared from its beginning, because the text of applications can quote any of
-//! these lines. What an event means for a failing request is not decided here.
+//! A line becomes an [`Event`] only by its own wording at its own place: the header that a log carrier or the
+//! program put before it is taken off, and the rest is compared from its beginning, because the text of
+//! applications can quote any of these lines. What an event means for a failing request is not decided here.
 //!
-//! Wordings were checked against PHP-FPM 8.2, gunicorn 20.1, uWSGI 2.0.21, Node 20, HAProxy 2.6, systemd 252 and Linux 6.1, or
-//! read in their sources; older and newer variants are named where they differ.
+//! Wordings were checked against PHP-FPM 8.2, gunicorn 20.1, uWSGI 2.0.21, Node 20, HAProxy 2.6, systemd 252
+//! and Linux 6.1, or read in their sources; older and newer variants are named where they differ.
 
 mod header;
 mod servers;
@@ -91,7 +91,8 @@ event_kinds! {
     UncaughtError { text: String } = "uncaught-error",
     /// A process is out of file descriptors.
     TooManyOpenFiles = "too-many-open-files",
-    /// Kernel: the OOM killer took a process. `constraint` is `CONSTRAINT_MEMCG` or `CONSTRAINT_NONE` and the like.
+    /// Kernel: the OOM killer took a process. `constraint` is `CONSTRAINT_MEMCG` or `CONSTRAINT_NONE` and the
+    /// like.
     OomKill { comm: String, cgroup: Option<String>, constraint: Option<String> } = "oom-kill",
     /// Kernel: a process died on a memory fault.
     Segfault { comm: String } = "segfault",
@@ -108,7 +109,8 @@ event_kinds! {
     UnitStopped { unit: Option<String>, description: String } = "unit-stopped",
     UnitReloading { unit: Option<String>, description: String } = "unit-reloading",
     UnitReloaded { unit: Option<String>, description: String } = "unit-reloaded",
-    /// systemd: the main process ended. `code` is `exited`, `killed` or `dumped`; `status` as in `1/FAILURE`, `9/KILL`.
+    /// systemd: the main process ended. `code` is `exited`, `killed` or `dumped`; `status` as in `1/FAILURE`,
+    /// `9/KILL`.
     UnitExited { unit: String, code: String, status: String } = "unit-exited",
     /// systemd: `result` is such as `exit-code`, `signal`, `oom-kill`, `timeout`, `start-limit-hit`.
     UnitFailed { unit: String, result: String } = "unit-failed",

@@ -1,6 +1,10 @@
 //! Small searches over bytes that more than one grammar needs.
 
-use memchr::{memchr, memmem, memrchr};
+//!
+//! The texts searched are short and the parts begin with a byte that is rare in them, so that looking for
+//! this byte is faster than preparing a search for the part.
+
+use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
 
 /// The text of bytes that are digits and nothing else; `None` also when it does not fit.
 pub(crate) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
@@ -16,15 +20,25 @@ pub(crate) fn leading_number<T: std::str::FromStr>(text: &[u8]) -> Option<(T, &[
     Some((number(&text[..end])?, &text[end..]))
 }
 
+/// The offset of the first `part`, which is not empty.
+pub(crate) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    memchr_iter(part[0], text).find(|at| text[*at..].starts_with(part))
+}
+
+/// The offset of the last `part`, which is not empty.
+pub(crate) fn rfind(text: &[u8], part: &[u8]) -> Option<usize> {
+    memrchr_iter(part[0], text).find(|at| text[*at..].starts_with(part))
+}
+
 /// What stands before and after the first `separator`.
 pub(crate) fn split_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memmem::find(text, separator)?;
+    let at = find(text, separator)?;
     Some((&text[..at], &text[at + separator.len()..]))
 }
 
 /// What stands before and after the last `separator`.
 pub(crate) fn rsplit_once<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memmem::rfind(text, separator)?;
+    let at = rfind(text, separator)?;
     Some((&text[..at], &text[at + separator.len()..]))
 }
 
@@ -41,5 +55,5 @@ pub(crate) fn rsplit_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
 }
 
 pub(crate) fn contains(text: &[u8], part: &[u8]) -> bool {
-    memmem::find(text, part).is_some()
+    find(text, part).is_some()
 }

@@ -7,8 +7,8 @@ use crate::error::looks_like_start;
 
 /// Takes off what a carrier put before an nginx entry; lines without a carrier come back as they are.
 ///
-/// Known: RFC 3164 as nginx and rsyslog write it (`<187>Nov 20 15:00:00 host nginx: `, also without priority, and with
-/// `nginx[123]: `), RFC 5424, and `journalctl`'s short form.
+/// Known: RFC 3164 as nginx and rsyslog write it (`<187>Nov 20 15:00:00 host nginx: `, also without priority,
+/// and with `nginx[123]: `), RFC 5424, and `journalctl`'s short form.
 pub fn strip_carrier(line: &[u8]) -> &[u8] {
     if looks_like_start(line) || line.starts_with(b"nginx: ") {
         return line;

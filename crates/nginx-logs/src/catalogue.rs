@@ -1,13 +1,11 @@
 //! From an entry of the error log to its symptom.
 //!
-//! A message is looked up by its beginning in [`crate::catalogue_table`]; errno, action and level then decide between
-//! symptoms, since nginx uses the same words on both sides ("recv() failed") and in several phases ("upstream timed out").
-//! The side of the client is never a symptom of an upstream's.
-
-use memchr::memmem;
+//! A message is looked up by its beginning in [`crate::catalogue_table`]; errno, action and level then decide
+//! between symptoms, since nginx uses the same words on both sides ("recv() failed") and in several phases
+//! ("upstream timed out"). The side of the client is never a symptom of an upstream's.
 
 use crate::action::Side;
-use crate::bytes::{contains, leading_number};
+use crate::bytes::{contains, find, leading_number};
 use crate::catalogue_table::{RULES, Rule};
 use crate::error::{ErrorRecord, Level, configuration_location};
 
@@ -41,7 +39,8 @@ fn rule_of(message: &[u8]) -> Option<Rule> {
         .map(|(_, rule)| *rule)
 }
 
-/// Nearly every `[emerg]` is a refused configuration or a failed start. The others come from a running process.
+/// Nearly every `[emerg]` is a refused configuration or a failed start. The others come from a running
+/// process.
 fn emergency(record: &ErrorRecord<'_>) -> Option<Symptom> {
     // ngx_alloc(), the thread library, and a worker that gives up its privileges.
     const RUNNING: [&[u8]; 9] = [
@@ -142,8 +141,8 @@ fn fd_limit(errno: Option<i32>) -> Option<Symptom> {
 
 /// Whether a failed read, write or handshake is on the connection to the upstream.
 ///
-/// In tunnels and in the body phase the action alone does not tell. The level does: failures of a client's connection are
-/// logged at `info`, those of an upstream's at `error` (`log_error` of ngx_connection_t).
+/// In tunnels and in the body phase the action alone does not tell. The level does: failures of a client's
+/// connection are logged at `info`, those of an upstream's at `error` (`log_error` of ngx_connection_t).
 fn of_upstream(record: &ErrorRecord<'_>) -> bool {
     match record.side() {
         Some(Side::Upstream) => record.level < Level::Info,
@@ -234,7 +233,8 @@ fn quoted(message: &[u8]) -> &[u8] {
     &message[open..close]
 }
 
-/// Temporary files are named by a number of ten digits, alone or behind the final name (ngx_create_temp_file()).
+/// Temporary files are named by a number of ten digits, alone or behind the final name
+/// (ngx_create_temp_file()).
 fn is_temporary(message: &[u8]) -> bool {
     let path = quoted(message);
     let Some(at) = path.len().checked_sub(11) else { return false };
@@ -263,7 +263,7 @@ fn by_inner_text(record: &ErrorRecord<'_>) -> Option<Symptom> {
     if message.starts_with(b"\"") && message.ends_with(b"\" is forbidden") {
         return (record.linux_errno() == Some(13)).then_some(Symptom::PermissionDenied);
     }
-    if let Some(at) = memmem::find(message, b" could not be resolved (") {
+    if let Some(at) = find(message, b" could not be resolved (") {
         return unresolved(record, at);
     }
     if record.connection.is_none() && record.client.is_none() {
@@ -290,7 +290,7 @@ fn of_process(record: &ErrorRecord<'_>) -> Option<Symptom> {
         if contains(message, b" exited on signal ") || contains(message, b" exited with fatal code ") {
             return Some(Symptom::WorkerExit);
         }
-        if let Some(at) = memmem::find(message, b" exited with code ") {
+        if let Some(at) = find(message, b" exited with code ") {
             let code = &message[at + b" exited with code ".len()..];
             return (code != b"0").then_some(Symptom::WorkerExit);
         }
@@ -299,8 +299,8 @@ fn of_process(record: &ErrorRecord<'_>) -> Option<Symptom> {
     (refused && configuration_location(message).is_some()).then_some(Symptom::ConfigEmerg)
 }
 
-/// Whether a symptom found under a client-side action is nevertheless about the upstream: the body phase runs under
-/// "sending to client" and meets failures of both.
+/// Whether a symptom found under a client-side action is nevertheless about the upstream: the body phase runs
+/// under "sending to client" and meets failures of both.
 pub(crate) fn is_of_upstream(symptom: Symptom, record: &ErrorRecord<'_>) -> bool {
     record.action == Some(b"sending to client")
         && matches!(

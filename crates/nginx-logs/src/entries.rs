@@ -1,13 +1,13 @@
 //! Splits a buffer of an error log into entries, each of one or more lines.
 //!
-//! nginx passes line feeds through (FastCGI stderr, `%0A` in a path), so a line that does not begin like an entry belongs to
-//! the entry before it as long as that one is not complete. Inside of `FastCGI sent in stderr: "` even a line that does begin
-//! like an entry can belong to it: applications copy log lines into their own. Such an entry ends where its closing quote and
-//! context end, or at nginx's limit.
+//! nginx passes line feeds through (FastCGI stderr, `%0A` in a path), so a line that does not begin like an
+//! entry belongs to the entry before it as long as that one is not complete. Inside of `FastCGI sent in
+//! stderr: "` even a line that does begin like an entry can belong to it: applications copy log lines into
+//! their own. Such an entry ends where its closing quote and context end, or at nginx's limit.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
-use crate::bytes::{contains, split_once};
+use crate::bytes::{contains, find, split_once};
 use crate::error::{looks_like_start, parse};
 
 /// The message whose text is the backend's own.
@@ -78,7 +78,8 @@ fn end_of_lines(rest: &[u8]) -> (usize, usize) {
         if longer >= LONGEST_BYTES {
             break;
         }
-        // Only a line with a quote or a context can complete an entry: no need to read it all again for the others.
+        // Only a line with a quote or a context can complete an entry: no need to read it all again for the
+        // others.
         let line = &rest[next..longer];
         if memchr(b'"', line).is_some() || contains(line, b", client: ") {
             complete = None;
@@ -125,7 +126,7 @@ fn begins_anew(line: &[u8]) -> bool {
 
 fn is_stderr(line: &[u8]) -> bool {
     // Behind time, level, process and connection.
-    memmem::find(&line[..line.len().min(120)], STDERR).is_some()
+    find(&line[..line.len().min(120)], STDERR).is_some()
 }
 
 /// Whether nothing of the entry is missing.

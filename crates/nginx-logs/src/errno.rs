@@ -131,7 +131,8 @@ pub fn errno(number: i32) -> Option<Errno> {
     ERRNOS.iter().copied().find(|it| it.number == number)
 }
 
-/// Linux's number for an errno that another system may have logged: where number and text disagree, the text counts.
+/// Linux's number for an errno that another system may have logged: where number and text disagree, the text
+/// counts.
 pub(crate) fn on_linux(number: i32, text: &[u8]) -> i32 {
     if let Some((_, linux)) = WINSOCK.iter().find(|it| it.0 == number) {
         return *linux;

@@ -4,10 +4,10 @@
 //! TIME [LEVEL] PID#TID: *CONN MESSAGE (ERRNO: TEXT) while ACTION, client: A, server: N, request: "R", …
 //! ```
 //!
-//! nginx escapes nothing, so a URL, a Referer or a PHP message can hold quotes and text that looks like fields. An entry is
-//! therefore read from the left, by the order in which nginx writes its fields, and each field ends where the grammar says
-//! that it ends, not at the next quote. This module does not split a file into entries ([`crate::entries`]) and does not
-//! know what a message means ([`crate::catalogue`]).
+//! nginx escapes nothing, so a URL, a Referer or a PHP message can hold quotes and text that looks like
+//! fields. An entry is therefore read from the left, by the order in which nginx writes its fields, and each
+//! field ends where the grammar says that it ends, not at the next quote. This module does not split a file
+//! into entries ([`crate::entries`]) and does not know what a message means ([`crate::catalogue`]).
 //!
 //! Source: ngx_log_error_core(), ngx_http_log_error_handler(), ngx_stream_log_error(), ngx_mail_log_error(),
 //! ngx_resolver_log_error(), ngx_ssl_ocsp_log_error().
@@ -15,7 +15,8 @@
 use std::borrow::Cow;
 
 use jiff::civil::DateTime;
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memrchr, memrchr_iter};
+use serde::{Deserialize, Serialize};
 
 use crate::action::{Side, side};
 use crate::bytes::{contains, leading_number, number, rsplit_byte, rsplit_once, split_byte, split_once};
@@ -26,12 +27,16 @@ pub use crate::carrier::strip_carrier;
 pub use crate::entries::{Entries, Entry, entries};
 pub use crate::fields::StreamBytes;
 
-/// NGX_MAX_ERROR_STR without the line feed: an entry of this length was cut. OpenResty raises the constant to 4096.
+/// NGX_MAX_ERROR_STR without the line feed: an entry of this length was cut. OpenResty raises the constant to
+/// 4096.
 const CUT_LENGTHS: [usize; 2] = [2047, 4095];
-/// A message that reaches the last 50 bytes of the buffer is cut with `...` before its errno (ngx_log_errno()).
+/// A message that reaches the last 50 bytes of the buffer is cut with `...` before its errno
+/// (ngx_log_errno()).
 const ERRNO_ROOM: usize = 50;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How serious nginx takes an entry; the most serious one is the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     Emerg,
     Alert,
@@ -73,7 +78,8 @@ impl Level {
     }
 }
 
-/// One entry. Every text is as nginx wrote it, without the surrounding quotes; absent means that the entry has no such field.
+/// One entry. Every text is as nginx wrote it, without the surrounding quotes; absent means that the entry
+/// has no such field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorRecord<'a> {
     /// Local time of the host that wrote the entry; the log names no zone.
@@ -82,7 +88,8 @@ pub struct ErrorRecord<'a> {
     pub pid: u32,
     /// The kernel's thread id; it differs from `pid` in threads of a thread pool only.
     pub tid: u32,
-    /// The connection's serial number, `$connection` of the access log. Absent in lines of the master and the resolver.
+    /// The connection's serial number, `$connection` of the access log. Absent in lines of the master and the
+    /// resolver.
     pub connection: Option<u64>,
     /// Without errno, action and context. Configuration errors hold their errno inside, and it stays there.
     pub message: &'a [u8],
@@ -109,8 +116,9 @@ pub struct ErrorRecord<'a> {
     pub upstream: Option<&'a [u8]>,
     /// `http`, `https`, `fastcgi` …; absent in streams, mail and tunnels.
     pub scheme: Option<&'a str>,
-    /// `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/x.sock`, or the group's name in "no live upstreams". For "upstream timed
-    /// out" on a unix socket it is a best guess, since nginx leaves out the separator there: see [`ErrorRecord::peer_among`].
+    /// `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/x.sock`, or the group's name in "no live upstreams". For
+    /// "upstream timed out" on a unix socket it is a best guess, since nginx leaves out the separator there:
+    /// see [`ErrorRecord::peer_among`].
     pub peer: Option<Cow<'a, str>>,
     pub host: Option<&'a [u8]>,
     pub referrer: Option<&'a [u8]>,
@@ -156,7 +164,8 @@ impl<'a> ErrorRecord<'a> {
 
     /// The peer, with the unix sockets known that nginx may dial (paths, with or without `unix:`).
     ///
-    /// "upstream timed out" logs `http://unix:/run/a.sock/x`, where socket and URI cannot be told apart from the text alone.
+    /// "upstream timed out" logs `http://unix:/run/a.sock/x`, where socket and URI cannot be told apart from
+    /// the text alone.
     pub fn peer_among(&self, sockets: &[&str]) -> Option<Cow<'a, str>> {
         let rest = self.upstream?;
         let rest = split_once(rest, b"://").map_or(rest, |(_, rest)| rest);
@@ -291,22 +300,19 @@ fn split_body(body: &[u8], level: Level, at_limit: bool) -> Split<'_> {
 
 /// The offset of the `, client: ` (or `, udp client: `) at which the context's fields begin.
 ///
-/// The message can hold free text with such words in it (a path, a header, a PHP message), and so can the request and the
-/// Referer that follow. A message ends outside of its own quotes; among the places where that holds, a later one wins,
-/// since a fake in the message stands before the real one, until a Referer has begun, where the fakes stand behind it.
+/// The message can hold free text with such words in it (a path, a header, a PHP message), and so can the
+/// request and the Referer that follow. A message ends outside of its own quotes; among the places where that
+/// holds, a later one wins, since a fake in the message stands before the real one, until a Referer has
+/// begun, where the fakes stand behind it.
 fn client_context(body: &[u8], at_limit: bool) -> Option<usize> {
     let mut chosen: Option<usize> = None;
     let mut fallback = None;
-    let mut searched = 0;
-    while let Some(found) = memmem::find(&body[searched..], b"client: ") {
-        let word = searched + found;
-        searched = word + 1;
-        let before = &body[..word];
-        let Some(before) = before.strip_suffix(b", ").or_else(|| before.strip_suffix(b", udp ")) else {
+    for at in memchr_iter(b',', body) {
+        let (before, context) = body.split_at(at);
+        let Some(context) = context.strip_prefix(b", udp ").or_else(|| context.strip_prefix(b", ")) else {
             continue;
         };
-        let at = before.len();
-        if !fields::begins_with_client(&body[word..], at_limit) {
+        if !fields::begins_with_client(context, at_limit) {
             continue;
         }
         let (head, _) = take_action(before);
@@ -336,21 +342,28 @@ fn ends_outside_quotes(head: &[u8]) -> bool {
     if head.starts_with(crate::entries::STDERR) {
         return head.ends_with(b"\"") && head.len() > crate::entries::STDERR.len();
     }
-    head.ends_with(b"\"") || memchr::memchr_iter(b'"', head).count().is_multiple_of(2)
+    head.ends_with(b"\"") || memchr_iter(b'"', head).count().is_multiple_of(2)
 }
 
 /// Takes ` while ACTION` off the end.
 fn take_action(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match rsplit_once(text, b" while ") {
+    match split_while(text) {
         Some((head, action)) if side(action).is_some() => (head, Some(action)),
         _ => (text, None),
     }
 }
 
+/// What stands before and after the last ` while `. Its `w` is the rarest of its bytes.
+fn split_while(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let word = memrchr_iter(b'w', text)
+        .find(|at| text[*at..].starts_with(b"while ") && text[..*at].ends_with(b" "))?;
+    Some((&text[..word - 1], &text[word + b"while ".len()..]))
+}
+
 /// The contexts without a client: resolver, OCSP, syslog, accepting; or none.
 fn other_context(body: &[u8], at_limit: bool) -> Split<'_> {
     let whole = Split { head: body, action: None, fields: Fields::default() };
-    let Some((head, context)) = rsplit_once(body, b" while ") else { return whole };
+    let Some((head, context)) = split_while(body) else { return whole };
     if memchr(b'"', head).is_some() && !ends_outside_quotes(take_errno(head).0) {
         return whole;
     }
@@ -396,7 +409,8 @@ fn take_errno(head: &[u8]) -> (&[u8], Option<(i32, &[u8])>) {
     (message, Some((errno, text)))
 }
 
-/// The errno that configuration errors hold inside: `open() "/a" failed (2: No such file or directory) in /etc/x.conf:7`.
+/// The errno that configuration errors hold inside: `open() "/a" failed (2: No such file or directory) in
+/// /etc/x.conf:7`.
 fn configuration_errno(message: &[u8]) -> Option<i32> {
     let (before, _) = rsplit_once(message, b") in ")?;
     configuration_location(message)?;

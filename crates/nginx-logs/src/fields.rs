@@ -1,13 +1,13 @@
 //! The fields of an error-log entry's context, and the parts of a request line and of an upstream.
 //!
-//! nginx writes the fields in a fixed order and escapes nothing. A quoted value therefore ends at a quote that is followed
-//! by the label of a *later* field or by the end of the entry, never at just any quote.
+//! nginx writes the fields in a fixed order and escapes nothing. A quoted value therefore ends at a quote
+//! that is followed by the label of a *later* field or by the end of the entry, never at just any quote.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memmem};
 
-use crate::bytes::{leading_number, rsplit_byte, split_byte, split_once};
+use crate::bytes::{find, leading_number, rfind, rsplit_byte, split_byte, split_once};
 
 /// The labels behind the request, in nginx's order.
 const SUBREQUEST: &[u8] = b", subrequest: \"";
@@ -45,7 +45,8 @@ pub(crate) struct Fields<'a> {
 /// Whether the text begins as a context does: `client: A, server: `, as far as the entry goes.
 pub(crate) fn begins_with_client(text: &[u8], at_limit: bool) -> bool {
     let Some(rest) = text.strip_prefix(b"client: ") else { return false };
-    // The longest address is an IPv6 one with an embedded IPv4 address; `unix:` has letters beyond hexadecimal.
+    // The longest address is an IPv6 one with an embedded IPv4 address; `unix:` has letters beyond
+    // hexadecimal.
     let end =
         rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'.' | b':'));
     let (address, after) = match rest.strip_prefix(b"unix:") {
@@ -104,7 +105,7 @@ fn end_of_server(rest: &[u8], at_limit: bool) -> usize {
 fn begins_quoted(rest: &[u8]) -> bool {
     // A stream's upstream is quoted as well, but counters follow it.
     [SUBREQUEST, HOST, REFERRER].iter().any(|label| rest.starts_with(label))
-        || rest.starts_with(UPSTREAM) && memmem::find(rest, b"\", bytes from/to ").is_none()
+        || rest.starts_with(UPSTREAM) && find(rest, b"\", bytes from/to ").is_none()
 }
 
 fn read_request_and_later<'a>(
@@ -129,11 +130,11 @@ fn read_request_and_later<'a>(
 
 /// The closing quote of the request line.
 ///
-/// A request line ends in ` HTTP/x.y`, and nginx accepts no second such text in it over HTTP/1; over HTTP/2 the path may
-/// hold one, so the last fitting end counts, up to where the Referer begins. HTTP/0.9 has no version and no later fields
-/// but the upstream, so there the last one of those counts.
+/// A request line ends in ` HTTP/x.y`, and nginx accepts no second such text in it over HTTP/1; over HTTP/2
+/// the path may hold one, so the last fitting end counts, up to where the Referer begins. HTTP/0.9 has no
+/// version and no later fields but the upstream, so there the last one of those counts.
 fn end_of_request(rest: &[u8], at_limit: bool) -> Option<usize> {
-    let barrier = memmem::find(rest, b"\", referrer: \"").unwrap_or(rest.len());
+    let barrier = find(rest, b"\", referrer: \"").unwrap_or(rest.len());
     let fits = |at: &usize| ends_a_value(&rest[at + 1..], &[SUBREQUEST, UPSTREAM, HOST, REFERRER], at_limit);
     let quotes = || memchr_iter(b'"', rest).take_while(|at| *at <= barrier).filter(fits);
     quotes()
@@ -179,16 +180,15 @@ fn read_quoted<'a>(fields: &mut Fields<'a>, mut rest: &'a [u8], at_limit: bool) 
 
 /// The closing quote of a value that only these labels can follow.
 ///
-/// The nearest of the labels that really follows decides; of its occurrences before the Referer the last one, because a
-/// decoded subrequest URI, an upstream's URI or (before 1.21.1) a Host can hold a fake one.
+/// The nearest of the labels that really follows decides; of its occurrences before the Referer the last one,
+/// because a decoded subrequest URI, an upstream's URI or (before 1.21.1) a Host can hold a fake one.
 fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> {
     let barrier = match later {
         [] => value.len(),
-        _ => memmem::find(value, b"\", referrer: \"").unwrap_or(value.len()),
+        _ => find(value, b"\", referrer: \"").unwrap_or(value.len()),
     };
     for label in later {
-        let found =
-            memchr_iter(b'"', &value[..barrier]).rfind(|at| value[at + 1..].starts_with(label));
+        let found = memchr_iter(b'"', &value[..barrier]).rfind(|at| value[at + 1..].starts_with(label));
         if found.is_some() {
             return found;
         }
@@ -207,14 +207,14 @@ fn end_of_value(value: &[u8], later: &[&[u8]], at_limit: bool) -> Option<usize> 
 fn read_session<'a>(fields: &mut Fields<'a>, mut rest: &'a [u8]) {
     if let Some(value) = rest.strip_prefix(b", login: \"") {
         // The login comes from the client; the upstream's address behind it holds no quote.
-        let end = memmem::rfind(value, b"\", upstream: ")
+        let end = rfind(value, b"\", upstream: ")
             .or_else(|| value.len().checked_sub(1).filter(|_| value.ends_with(b"\"")));
         fields.unclosed |= end.is_none();
         fields.login = Some(end.map_or(value, |end| &value[..end]));
         rest = end.map_or(&[], |end| &value[end + 1..]);
     }
     if let Some(value) = rest.strip_prefix(b", upstream: ") {
-        let (value, after) = match memmem::find(value, b", bytes from/to ") {
+        let (value, after) = match find(value, b", bytes from/to ") {
             Some(at) => value.split_at(at),
             None => (value, &value[value.len()..]),
         };
@@ -280,10 +280,11 @@ pub(crate) fn split_upstream<'a>(
 
 /// Where a socket's path ends.
 ///
-/// A `:` separates it from the URI, except in "upstream timed out" (the peer is released before that line is written). There
-/// the usual ending of socket names decides, then the request's own path, which most often is the upstream's URI as well.
+/// A `:` separates it from the URI, except in "upstream timed out" (the peer is released before that line is
+/// written). There the usual ending of socket names decides, then the request's own path, which most often is
+/// the upstream's URI as well.
 fn end_of_socket(socket: &[u8], path: Option<&[u8]>) -> usize {
-    if let Some(end) = memmem::find(socket, b":/") {
+    if let Some(end) = find(socket, b":/") {
         return end;
     }
     if let Some(path) = socket.strip_suffix(b":") {

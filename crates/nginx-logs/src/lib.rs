@@ -1,8 +1,9 @@
 //! The logs that nginx and its backends write: grammar, catalogue of messages, time windows.
 //!
-//! Everything here is a function of bytes that the caller hands in. Nothing opens a file, asks the clock or looks at the
-//! host (`clippy.toml` sees to that), so the same bytes give the same records everywhere. Records borrow from the buffer
-//! they were read from, and no byte string, however hostile, makes a parser panic.
+//! Everything here is a function of bytes that the caller hands in. Nothing opens a file, asks the clock or
+//! looks at the host (`clippy.toml` sees to that), so the same bytes give the same records everywhere.
+//! Records borrow from the buffer they were read from, and no byte string, however hostile, makes a parser
+//! panic.
 //!
 //! * [`error`]: entries of the error log, and [`error::ErrorRecord::symptom`];
 //! * [`catalogue`]: which message is which [`Symptom`], and what it means;

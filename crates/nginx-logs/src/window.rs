@@ -1,8 +1,8 @@
 //! Where in a long log a span of time begins, found by halving.
 //!
-//! A log is in the order of time, but not strictly: processes write side by side, and lines without a time (continuations,
-//! garbage) stand between. Each probe therefore reads on to the next line that has a time, and the last step looks a block
-//! further back for lines that came a little early.
+//! A log is in the order of time, but not strictly: processes write side by side, and lines without a time
+//! (continuations, garbage) stand between. Each probe therefore reads on to the next line that has a time,
+//! and the last step looks a block further back for lines that came a little early.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -13,14 +13,16 @@ const LONGEST_LINE_BYTES: u64 = 1024 * 1024;
 
 /// The offset of the first line that is not before `since`; `len` when there is none.
 ///
-/// `time_of` reads the time of a line (without its line feed), or `None` where it has none. Reads O(log `len`) blocks.
+/// `time_of` reads the time of a line (without its line feed), or `None` where it has none. Reads O(log
+/// `len`) blocks.
 pub fn seek_since<Time: Ord>(
     file: &mut (impl Read + Seek),
     len: u64,
     since: &Time,
     time_of: impl Fn(&[u8]) -> Option<Time>,
 ) -> io::Result<u64> {
-    // Before `low` every line is too early, as far as the probes saw; the first line with a time behind `high` is not.
+    // Before `low` every line is too early, as far as the probes saw; the first line with a time behind
+    // `high` is not.
     let (mut low, mut high) = (0, len);
     while high - low > BLOCK_BYTES {
         let middle = low + (high - low) / 2;

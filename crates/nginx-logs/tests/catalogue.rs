@@ -1,7 +1,7 @@
 //! Every upstream-related message that nginx can write, against the symptom that it must have.
 //!
-//! `fixtures/messages.tsv` holds one row per message, level and action: level, context, action, errno, message, symptom.
-//! `<str>`, `<num>`, `<hex>`, `<addr>` and `<call>` stand for what nginx fills in.
+//! `fixtures/messages.tsv` holds one row per message, level and action: level, context, action, errno,
+//! message, symptom. `<str>`, `<num>`, `<hex>`, `<addr>` and `<call>` stand for what nginx fills in.
 
 use nginx_logs::error::parse;
 

@@ -78,7 +78,8 @@ fn is_syslog_time(line: &str) -> bool {
         && (bytes[6], bytes[9], bytes[12], bytes[15]) == (b' ', b':', b':', b' ')
 }
 
-/// `[20-Nov-2026 15:00:00] `, `[2026-11-20 15:00:00 +0000] `, `[12345.678901] `, `[Fri Nov 20 15:00:00 2026] `.
+/// `[20-Nov-2026 15:00:00] `, `[2026-11-20 15:00:00 +0000] `, `[12345.678901] `, `[Fri Nov 20 15:00:00 2026]
+/// `.
 fn strip_bracketed_time(header: &mut Header<'_>) {
     let Some((time, rest)) = header.message.strip_prefix('[').and_then(|it| it.split_once("] ")) else {
         return;

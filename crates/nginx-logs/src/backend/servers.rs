@@ -270,7 +270,8 @@ fn bind_failed(message: &str) -> Option<Event> {
     if let Some(port) = between(message, "Web server failed to start. Port ", " was already in use") {
         return failed(Some(port));
     }
-    // uvicorn: `[Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use`.
+    // uvicorn: `[Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in
+    // use`.
     if let Some((_, rest)) = message.split_once("error while attempting to bind on address ") {
         let address = rest.split_once("): ").map_or(rest, |it| it.0);
         return plain(EventKind::BindFailed { address: Some(python_address(address)) });
@@ -316,7 +317,8 @@ fn uncaught(message: &str) -> Option<Event> {
     if starts.iter().any(|start| message.starts_with(start)) {
         return error(message);
     }
-    // `TypeError: …`, `django.core.exceptions.ImproperlyConfigured: …`, `Error [ERR_X]: …`, `Caused by: java.io.IOException`.
+    // `TypeError: …`, `django.core.exceptions.ImproperlyConfigured: …`, `Error [ERR_X]: …`, `Caused by:
+    // java.io.IOException`.
     let text = message.strip_prefix("Caused by: ").unwrap_or(message);
     let name_end = text
         .find(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '.' | '_' | '$'))

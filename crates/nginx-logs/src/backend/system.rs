@@ -44,7 +44,8 @@ fn kernel(message: &str) -> Option<Event> {
     None
 }
 
-/// Source: oom_kill_process(), dump_oom_victim(), mm/oom_kill.c; before Linux 5.0 the wording was `Kill process`.
+/// Source: oom_kill_process(), dump_oom_victim(), mm/oom_kill.c; before Linux 5.0 the wording was `Kill
+/// process`.
 fn oom_kill(message: &str) -> Option<Event> {
     if let Some(fields) = message.strip_prefix("oom-kill:") {
         // The name of a task can hold commas, so it is taken from the right.
@@ -176,8 +177,8 @@ fn about_unit(unit: &str, text: &str) -> Option<Event> {
     None
 }
 
-/// SELinux (`type=AVC msg=audit(…): avc:  denied`) and AppArmor (`audit: type=1400 audit(…): apparmor="DENIED"`), from the
-/// audit log or the kernel's.
+/// SELinux (`type=AVC msg=audit(…): avc:  denied`) and AppArmor (`audit: type=1400 audit(…):
+/// apparmor="DENIED"`), from the audit log or the kernel's.
 fn security(message: &str) -> Option<Event> {
     let message = message.strip_prefix("audit: ").unwrap_or(message);
     if !message.starts_with("type=") && !message.starts_with("avc:") {

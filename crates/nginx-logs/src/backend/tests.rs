@@ -158,6 +158,23 @@ fn gunicorn_says_where_it_listens_or_cannot() {
 }
 
 #[test]
+fn lines_that_a_real_server_wrote_are_known() {
+    named("[20-Nov-2026 16:41:45] NOTICE: ready to handle connections", "listening");
+    named(
+        "[20-Nov-2026 16:41:51] WARNING: [pool www] child 508, script '/srv/sl.php' (request: \"GET \") execution timed out \
+         (1.186721 sec), terminating",
+        "request-timed-out",
+    );
+    named(
+        "[20-Nov-2026 16:41:51] WARNING: [pool www] child 508 exited on signal 15 (SIGTERM) after 1.212609 seconds from start",
+        "child-signalled",
+    );
+    nothing("[20-Nov-2026 16:41:51] NOTICE: [pool www] child 535 started");
+    nothing("[2026-11-20 16:25:41 +0000] [16021] [INFO] Starting gunicorn 20.1.0");
+    nothing("*** WARNING: you are running uWSGI as root !!! (use the --uid flag) ***");
+}
+
+#[test]
 fn uwsgi_says_what_happened_to_its_workers() {
     says("*** HARAKIRI ON WORKER 2 (pid: 77, try: 1) ***", Some(77), EventKind::Harakiri { worker: 2 });
     says(
@@ -381,10 +398,4 @@ fn times_are_read_from_the_front_of_a_line() {
         time_of_gunicorn_line("[2026-11-20 15:00:01 +0100] [1] [INFO] x"),
         "2026-11-20T14:00:01Z".parse().ok()
     );
-}
-
-#[test]
-fn names_are_unique_and_kebab_case() {
-    assert_eq!(EventKind::WorkerTimeout.name(), "worker-timeout");
-    assert_eq!(EventKind::TooManyOpenFiles.name(), "too-many-open-files");
 }
