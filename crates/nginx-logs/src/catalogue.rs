@@ -1,6 +1,6 @@
 //! From an entry of the error log to its symptom.
 //!
-//! A message is looked up by its beginning in [`crate::catalogue_table`]; errno, action and level then decide
+//! A message is looked up by its beginning in `catalogue_table`; errno, action and level then decide
 //! between symptoms, since nginx uses the same words on both sides ("recv() failed") and in several phases
 //! ("upstream timed out"). The side of the client is never a symptom of an upstream's.
 

@@ -1,7 +1,7 @@
 //! The table from the beginning of a message to the rule that reads the rest of its entry.
 //!
 //! Source: the literal parts of nginx's format strings, 1.10.3 … 1.31.5. Sorted by bytes, because
-//! [`crate::catalogue`] searches it by halving; where one beginning continues another, the longer one counts.
+//! `catalogue` searches it by halving; where one beginning continues another, the longer one counts.
 
 use crate::symptom::Symptom;
 
