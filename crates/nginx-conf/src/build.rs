@@ -61,6 +61,9 @@ impl<'c> View<'c> {
     }
 }
 
+/// How many characters of a condition are kept.
+const LONGEST_CONDITION: usize = 200;
+
 /// A block whose directives are inherited by those inside it.
 struct Block<'c> {
     directives: &'c [Directive],
@@ -421,7 +424,12 @@ impl<'c> Builder<'c> {
     }
 }
 
-/// `if ($x = y)` or `limit_except GET POST`, as written.
+/// `if ($x = y)` or `limit_except GET POST`, as written but not without end: it is held once for each directive
+/// inside.
 fn condition_text(directive: &Directive) -> String {
-    format!("{} {}", directive.name, directive.args_joined())
+    let text = format!("{} {}", directive.name, directive.args_joined());
+    match text.char_indices().nth(LONGEST_CONDITION) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::config::{Config, Include, Problem};
 use crate::files::Files;
-use crate::parser;
+use crate::parser::{self, DEEPEST_BLOCK};
 use crate::tree::{Arg, Directive, FileId, SourceFile, Span};
 
 /// Files that include each other deeper than this are a mistake; nginx itself would run out of descriptors.
@@ -30,6 +30,7 @@ pub fn load_with_globals(files: &dyn Files, main: &Path, globals: &str) -> Confi
         config: Config::default(),
         known: HashMap::new(),
         stack: Vec::new(),
+        depth: 0,
         bytes_left: MOST_REPEATED_BYTES,
     };
     let main_id = FileId(0);
@@ -66,6 +67,8 @@ struct Loader<'f> {
     known: HashMap<PathBuf, FileId>,
     /// The files being read, outermost first.
     stack: Vec<FileId>,
+    /// How many blocks are open around the directives being looked at, over all files.
+    depth: usize,
     bytes_left: usize,
 }
 
@@ -88,7 +91,9 @@ impl Loader<'_> {
     fn expand(&mut self, directives: &mut Vec<Directive>) {
         for directive in directives.iter_mut() {
             if let Some(block) = &mut directive.block {
+                self.depth += 1;
                 self.expand(block);
+                self.depth -= 1;
             }
         }
         if !directives.iter().any(is_include) {
@@ -140,6 +145,11 @@ impl Loader<'_> {
     fn open(&mut self, path: &Path, from: Span) -> Option<(FileId, bool)> {
         let key = normal(path);
         let known = self.known.get(&key).copied();
+        if self.depth > DEEPEST_BLOCK {
+            let message = format!("{} is included inside more than {DEEPEST_BLOCK} blocks", path.display());
+            self.problem(from, message, "remove the surplus blocks");
+            return None;
+        }
         if let Some(id) = known
             && self.stack.contains(&id)
         {

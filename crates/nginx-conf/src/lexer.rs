@@ -6,6 +6,7 @@
 
 use compact_str::CompactString;
 
+use crate::parser::MOST_PROBLEMS;
 use crate::tree::{FileId, Span};
 
 /// One token; words carry their decoded text.
@@ -61,6 +62,8 @@ pub(crate) struct Lexer<'t> {
     /// A search for this closing quote already ran into the end of the file, so another would as well.
     hopeless_quotes: [bool; 2],
     lua_is_hopeless: bool,
+    /// Nor is there a brace that could end a Lua block by its indentation.
+    lua_never_ends: bool,
     pub complaints: Vec<Complaint>,
 }
 
@@ -93,6 +96,7 @@ impl<'t> Lexer<'t> {
             column_memo: (0, 1),
             hopeless_quotes: [false; 2],
             lua_is_hopeless: false,
+            lua_never_ends: false,
             complaints: Vec::new(),
         };
         if text.starts_with(b"\xef\xbb\xbf") {
@@ -151,7 +155,9 @@ impl<'t> Lexer<'t> {
     }
 
     fn complain(&mut self, span: Span, message: String, advice: &'static str) {
-        self.complaints.push(Complaint { span, message, advice });
+        if self.complaints.len() < MOST_PROBLEMS {
+            self.complaints.push(Complaint { span, message, advice });
+        }
     }
 
     fn skip_blanks_and_comments(&mut self) {
@@ -318,18 +324,25 @@ impl<'t> Lexer<'t> {
             "the Lua block that opens here is not closed".into(),
             "add the missing \"}\"",
         );
-        // The best guess left: the first line that begins with a brace, no deeper than the directive itself.
-        let mut line_start = start + memchr::memchr(b'\n', &self.text[start..])? + 1;
+        let end =
+            if self.lua_never_ends { None } else { self.lua_end_by_indentation(start, column_of_directive) };
+        self.lua_never_ends |= end.is_none();
+        let end = end?;
+        self.advance_to(end);
+        self.at += 1;
+        Some(Span { end, ..start_span })
+    }
+
+    /// The first line that begins with a brace no deeper than the directive itself.
+    fn lua_end_by_indentation(&self, start: usize, column_of_directive: u32) -> Option<usize> {
+        let mut line_start = start;
         loop {
+            line_start += memchr::memchr(b'\n', &self.text[line_start..])? + 1;
             let line = &self.text[line_start..];
             let indent = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
             if line.get(indent) == Some(&b'}') && indent < column_of_directive as usize {
-                let end = line_start + indent;
-                self.advance_to(end);
-                self.at += 1;
-                return Some(Span { end, ..start_span });
+                return Some(line_start + indent);
             }
-            line_start += memchr::memchr(b'\n', line)? + 1;
         }
     }
 

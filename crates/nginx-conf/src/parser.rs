@@ -12,7 +12,10 @@ use crate::tree::{Arg, Directive, FileId, Span};
 
 /// Blocks deeper than this are flattened: no real configuration comes near, and a tree without bound would
 /// overflow the stack of whoever walks it.
-const DEEPEST_BLOCK: usize = 100;
+pub(crate) const DEEPEST_BLOCK: usize = 100;
+
+/// How many problems are told of one file, once for its words and once for their order.
+pub(crate) const MOST_PROBLEMS: usize = 50;
 
 /// What one file says.
 pub(crate) struct Parsed {
@@ -104,8 +107,11 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Notes a problem. Of a file that is no configuration at all the first ones say enough.
     fn problem(&mut self, span: Span, message: String, advice: &'static str) {
-        self.problems.push(Problem::new(span, message, advice));
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(Problem::new(span, message, advice));
+        }
     }
 
     fn word(&mut self, word: Word) {
@@ -251,7 +257,7 @@ impl<'t> Parser<'t> {
             }
             return !is_indented;
         }
-        if self.frames.iter().any(begins_at) {
+        if self.frames.iter().rev().take(DEEPEST_BLOCK).any(begins_at) {
             while let Some(frame) = self.frames.last()
                 && !begins_at(frame)
             {

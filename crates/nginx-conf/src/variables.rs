@@ -33,21 +33,22 @@ pub(crate) struct Expanded {
     pub text: String,
     /// The variable that has no constant value and ended the text; `None` when all was replaced.
     pub stopped_by: Option<String>,
+    /// How many more variables may be replaced.
+    left: u32,
 }
 
-/// Values built from values are followed this far; nginx has no such chains in practice, and a loop has no end.
-const DEEPEST_VALUE: usize = 8;
-/// A value that doubles at each step stays small.
-const LONGEST_VALUE_BYTES: usize = 4096;
+/// How many variables of one text are replaced: values that are built from each other have no end.
+const MOST_REPLACED: u32 = 32;
 
 /// Replaces variables, `blocks` being the innermost block first and those around it after.
 pub(crate) fn expand(text: &str, blocks: &[&Sets]) -> Expanded {
-    let mut expanded = Expanded { text: String::with_capacity(text.len()), stopped_by: None };
-    expand_into(&mut expanded, text, blocks, 0);
+    let mut expanded =
+        Expanded { text: String::with_capacity(text.len()), stopped_by: None, left: MOST_REPLACED };
+    expand_into(&mut expanded, text, blocks);
     expanded
 }
 
-fn expand_into(expanded: &mut Expanded, text: &str, blocks: &[&Sets], depth: usize) {
+fn expand_into(expanded: &mut Expanded, text: &str, blocks: &[&Sets]) {
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
         expanded.text.push_str(&rest[..dollar]);
@@ -60,8 +61,9 @@ fn expand_into(expanded: &mut Expanded, text: &str, blocks: &[&Sets], depth: usi
         };
         let value = blocks.iter().find_map(|sets| sets.value(name)).flatten();
         match value {
-            Some(value) if depth < DEEPEST_VALUE && expanded.text.len() < LONGEST_VALUE_BYTES => {
-                expand_into(expanded, value, blocks, depth + 1);
+            Some(value) if expanded.left > 0 => {
+                expanded.left -= 1;
+                expand_into(expanded, value, blocks);
             }
             _ => expanded.stopped_by = Some(name.to_owned()),
         }

@@ -131,3 +131,58 @@ proptest! {
         nginx_conf::glob_matches(&text, "/a/b");
     }
 }
+
+/// Texts that would take very long, or very much memory, if any step were not linear.
+#[test]
+fn large_broken_files_are_read_in_one_go() {
+    let repeated = |piece: &str, count: usize| piece.repeat(count);
+    let texts = [
+        repeated(";", 400_000),
+        repeated("a {\n", 100_000),
+        repeated("  a {\n", 50_000) + &repeated(" }\n", 50_000),
+        repeated("a \"b\n", 100_000),
+        repeated("a 'b\n a \"c\n", 50_000),
+        repeated("x_by_lua_block {\n", 100_000),
+        repeated("  x_by_lua_block { [[\n", 50_000),
+        format!(
+            "http {{ server {{ location / {{ {} proxy_pass http://$a; }} }} }}",
+            repeated("set $a $a$a;", 20_000)
+        ),
+        format!("http {{ server {{ if (a) {{ {} }} }} }}", repeated("return 200;", 50_000)),
+        format!(
+            "http {{ {} }}",
+            repeated("server { listen 1-65535; location / { proxy_pass http://a; } }", 10_000)
+        ),
+        format!(
+            "http {{ server {{ location / {{ {} }} }} }}",
+            repeated("if (a) { proxy_buffering off; }", 30_000)
+        ),
+        repeated("\u{fc}\u{fc} ", 200_000),
+    ];
+    for text in texts {
+        let config = load_files(&[("/n", &text)]);
+        assert!(config.problems.len() < 200);
+        let view = View::new(&config, Version::default());
+        view.route("a", None, "/");
+        view.main();
+    }
+}
+
+#[test]
+fn blocks_nested_across_files_stay_shallow() {
+    let names: Vec<String> = (0..=60).map(|number| format!("/n/{number}")).collect();
+    let texts: Vec<String> = (1..=60)
+        .map(|next| format!("{} include {next}; {}", "server { ".repeat(90), "}".repeat(90)))
+        .collect();
+    let files: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let config = load_files(&files);
+    let mut deepest = 0;
+    let mut level: Vec<&Directive> = config.root.iter().collect();
+    while !level.is_empty() {
+        deepest += 1;
+        level = level.into_iter().flat_map(Directive::children).collect();
+    }
+    assert!(deepest < 250);
+    assert!(config.problems.iter().any(|problem| problem.message.contains("inside more than 100 blocks")));
+}
