@@ -71,7 +71,9 @@ fn connect_unix(stream: &OwnedFd, path: &Path) -> Result<(), Errno> {
     if path.as_os_str().len() <= LONGEST_UNIX_PATH_BYTES {
         return connect(stream, &SocketAddrUnix::new(path)?);
     }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::NAMETOOLONG) };
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::NAMETOOLONG);
+    };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(directory, flags, Mode::empty())?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
@@ -148,7 +150,8 @@ mod tests {
     fn a_full_unix_backlog_is_eagain_and_does_not_block() {
         let path = std::env::temp_dir().join(format!("full-{}.sock", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         rustix::net::listen(&listener, 0).unwrap();
         let target = Target::Unix(path.clone());

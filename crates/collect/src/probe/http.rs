@@ -7,7 +7,8 @@ const LONGEST_HEADER_BYTES: usize = 4096;
 
 pub(super) fn greeting(host: &str) -> Vec<u8> {
     // A host from a configuration may hold anything; what is no plain token would let it write headers.
-    let host = if host.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() { host } else { "localhost" };
+    let host =
+        if host.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() { host } else { "localhost" };
     format!(
         "OPTIONS * HTTP/1.1\r\nHost: {host}\r\nUser-Agent: why502/{} (probe)\r\nConnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
@@ -41,7 +42,9 @@ pub(super) fn detail(bytes: &[u8]) -> String {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let line = line[..line.len().min(120)].escape_ascii();
     match header(bytes, "server") {
-        Some(server) => format!("{line}, server: {}", server.as_bytes()[..server.len().min(80)].escape_ascii()),
+        Some(server) => {
+            format!("{line}, server: {}", server.as_bytes()[..server.len().min(80)].escape_ascii())
+        }
         None => line.to_string(),
     }
 }

@@ -28,7 +28,8 @@ fn meets(scheme: &str, serve: fn(TcpStream), expected: &str) {
     let greetings =
         greet(&target, &[scheme.to_owned()], &names, stream.unwrap(), started + Duration::from_secs(1));
     let _ = ended.send(());
-    let answers: Vec<String> = greetings.iter().map(|it| format!("{:?} {:?}", it.protocol, it.answer)).collect();
+    let answers: Vec<String> =
+        greetings.iter().map(|it| format!("{:?} {:?}", it.protocol, it.answer)).collect();
     assert_eq!(answers.join(", "), expected);
     assert!(started.elapsed() < Duration::from_millis(1100));
 }
