@@ -121,6 +121,10 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         if access.explained || !access.failed() || access.status == 499 && access.attempts.is_empty() {
             continue;
         }
+        // An application's own 500 is its answer, and nginx is not asked about it.
+        if access.status >= 500 && !matches!(access.status, 502..=504) {
+            continue;
+        }
         let symptom = match access.status {
             499 => Symptom::ClientClosed,
             413 => Symptom::BodyTooLarge,

@@ -10,10 +10,16 @@ mod case;
 mod cause;
 mod causes;
 mod checks;
+mod deaths;
+mod dial;
+mod edits;
 mod engine;
 mod events;
 mod failure;
 mod groups;
+mod heard;
+mod outage;
+mod own_answers;
 mod report;
 mod rule;
 mod scene;
@@ -22,6 +28,7 @@ mod story;
 #[cfg(test)]
 mod testing;
 mod verdict;
+mod vitals;
 
 pub use cause::{Cause, Judge};
 pub use report::*;

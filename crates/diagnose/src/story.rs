@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::backend::EventKind;
-use snapshot::{ConfigFile, Unit};
+use snapshot::ConfigFile;
 
 use crate::case::Case;
 use crate::events::Event;
@@ -12,6 +12,9 @@ use crate::verdict::Fact;
 
 /// Slack between a file's time stamp and a process's start, which the kernel counts in ticks since boot.
 const START_SLACK: SignedDuration = SignedDuration::from_millis(300);
+
+/// Words before an end that belong to it.
+const LAST_WORDS: SignedDuration = SignedDuration::from_secs(5);
 
 /// The configuration file that changed last after nginx loaded them, if one did.
 pub fn edited_after_load<'a>(scene: &Scene<'a>) -> Option<&'a ConfigFile> {
@@ -29,6 +32,8 @@ pub struct Life<'s> {
     pub started_at: Option<Timestamp>,
     /// How it ended; none while it runs.
     pub end: Option<End<'s>>,
+    /// Whether systemd started it by itself, after the run before had ended.
+    pub automatic: bool,
 }
 
 /// The end of a run.
@@ -47,14 +52,16 @@ pub struct End<'s> {
 pub enum How {
     /// Somebody stopped or restarted it.
     Stopped,
-    /// It exited by itself, with that status.
-    Exited(i32),
-    /// A signal that nobody sent through systemd; `code=dumped` as well.
-    Signalled(i32),
+    /// It exited by itself, with that status as systemd words it: `1/FAILURE`.
+    Exited(String),
+    /// A signal that nobody sent through systemd, as `11/SEGV`.
+    Signalled(String),
     /// The OOM killer.
     OomKilled,
     /// systemd gave up: a watchdog, a start time-out.
     TimedOut,
+    /// It never began: a missing file, user or directory.
+    NeverBegan,
 }
 
 impl Life<'_> {
@@ -62,6 +69,85 @@ impl Life<'_> {
     pub fn lasted(&self) -> Option<SignedDuration> {
         Some(self.end.as_ref()?.at.duration_since(self.started_at?))
     }
+
+    /// Whether it came to its end without anybody asking.
+    pub fn died(&self) -> bool {
+        self.end.as_ref().is_some_and(|it| it.how != How::Stopped)
+    }
+}
+
+/// The runs of a unit in the window, from systemd's lines about it, the oldest first.
+pub fn lives<'s>(scene: &'s Scene, unit: &str) -> Vec<Life<'s>> {
+    let mut lives: Vec<Life> = Vec::new();
+    let (mut asked, mut scheduled) = (false, false);
+    for event in scene.events.iter().filter(|it| it.unit == unit && it.source == "journal") {
+        let how = match &event.kind {
+            EventKind::UnitStarting { .. } | EventKind::UnitStarted { .. } => {
+                // "Starting" and "Started" are of one run, unless an end came in between.
+                let running = lives.last().is_some_and(|it| it.end.is_none());
+                if !running {
+                    lives.push(Life { started_at: Some(event.at), end: None, automatic: scheduled });
+                }
+                (asked, scheduled) = (false, false);
+                continue;
+            }
+            EventKind::UnitStopping { .. } => {
+                asked = true;
+                continue;
+            }
+            EventKind::RestartScheduled { .. } => {
+                scheduled = true;
+                continue;
+            }
+            EventKind::UnitExited { .. } if asked => How::Stopped,
+            EventKind::UnitExited { code, status, .. } if code == "exited" => How::Exited(status.clone()),
+            EventKind::UnitExited { status, .. } => How::Signalled(status.clone()),
+            EventKind::UnitFailed { result, .. } if result == "oom-kill" => How::OomKilled,
+            EventKind::UnitFailed { result, .. } if result == "timeout" || result == "watchdog" => How::TimedOut,
+            EventKind::UnitFailed { result, .. } if result == "resources" => How::NeverBegan,
+            EventKind::UnitTimedOut { .. } => How::TimedOut,
+            EventKind::UnitStopped { .. } if asked => How::Stopped,
+            _ => continue,
+        };
+        match lives.last_mut() {
+            // A later line about the same end knows more: "Failed with result 'oom-kill'" after "code=killed".
+            Some(Life { end: Some(end), .. }) => {
+                if how == How::OomKilled || how == How::TimedOut && end.how != How::Stopped {
+                    end.how = how;
+                }
+            }
+            Some(life) => life.end = Some(End { at: event.at, how, event }),
+            None => lives.push(Life {
+                started_at: None,
+                end: Some(End { at: event.at, how, event }),
+                automatic: false,
+            }),
+        }
+    }
+    lives
+}
+
+/// What the backend itself said before it ended, or could not start: its last telling lines, as facts.
+pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
+    let close = |it: &&Event| it.unit == unit && it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS;
+    let telling = |it: &&Event| {
+        matches!(
+            it.kind,
+            EventKind::UncaughtError { .. } | EventKind::BindFailed { .. } | EventKind::StartFailed { .. } | EventKind::TooManyOpenFiles
+        )
+    };
+    let mut found: Vec<Fact> = scene.events.iter().rev().filter(close).filter(telling).take(2).map(Event::fact).collect();
+    if found.is_empty() {
+        let journal = scene.snapshot.journal.value().into_iter().flatten().rev();
+        let own = journal.filter(|it| it.unit == unit && it.identifier != "systemd" && !it.message.trim().is_empty());
+        let near = own.filter(|it| it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS);
+        found.extend(near.take(1).map(|it| {
+            let text: String = it.message.trim().chars().take(300).collect();
+            Fact::new("journal", text).reference(format!("journalctl -u {unit}")).at(it.at)
+        }));
+    }
+    found.reverse();
+    found
 }
 
 /// Whether the service that was meant for the dialled address is the very one that now listens at `there`: it was moved.

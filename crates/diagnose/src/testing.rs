@@ -157,3 +157,70 @@ pub fn outline(report: &Report) -> String {
 pub fn window() -> Window {
     Snapshot::quiet().window
 }
+
+/// Adds a process with that command line in a unit of its own, and its listening socket: `127.0.0.1:8080` or
+/// `unix:/run/app.sock`.
+pub fn serving(host: &mut Snapshot, pid: u32, command: &str, address: &str) {
+    let arguments: Vec<String> = command.split(' ').map(str::to_owned).collect();
+    let program = arguments[0].trim_end_matches(':').rsplit('/').next().unwrap_or_default();
+    let unit = format!("{program}-{pid}.service");
+    let started_at = Some(host.collected_at - jiff::SignedDuration::from_hours(3));
+    let process = snapshot::Process {
+        pid,
+        name: program.to_owned(),
+        arguments,
+        state: 'S',
+        started_at,
+        unit: Some(unit.clone()),
+        ..snapshot::Process::default()
+    };
+    let unit = snapshot::Unit {
+        name: unit,
+        load_state: "loaded".into(),
+        active_state: "active".into(),
+        sub_state: "running".into(),
+        main_pid: pid,
+        main_started_at: started_at,
+        exec_start: command.to_owned(),
+        ..snapshot::Unit::default()
+    };
+    let Reading::Seen(processes) = &mut host.processes else { return };
+    processes.value.push(process);
+    let Reading::Seen(units) = &mut host.units else { return };
+    units.value.push(unit);
+    if let Some(path) = address.strip_prefix("unix:") {
+        let Reading::Seen(sockets) = &mut host.net.unix_listeners else { return };
+        sockets.value.push(snapshot::UnixListener {
+            path: path.to_owned(),
+            waiting: Some(0),
+            backlog: Some(511),
+            pids: vec![pid],
+            inode: u64::from(pid),
+            reachable: Some(true),
+        });
+    } else {
+        let Reading::Seen(sockets) = &mut host.net.listeners else { return };
+        sockets.value.push(snapshot::Listener {
+            address: address.parse().unwrap(),
+            v6_only: Some(false),
+            waiting: 0,
+            backlog: Some(511),
+            pids: vec![pid],
+            inode: u64::from(pid),
+            uid: 33,
+        });
+    }
+}
+
+/// What was looked up for a peer: `sight(&mut host, "10.0.0.7:8080", |it| it.route = …)`.
+pub fn sight(host: &mut Snapshot, peer: &str, change: impl FnOnce(&mut snapshot::PeerSight)) {
+    let peer: snapshot::Peer = peer.parse().unwrap();
+    let at = match host.peers.iter().position(|it| it.peer == peer) {
+        Some(at) => at,
+        None => {
+            host.peers.push(snapshot::PeerSight::new(peer));
+            host.peers.len() - 1
+        }
+    };
+    change(&mut host.peers[at]);
+}

@@ -2,11 +2,47 @@
 
 use crate::cause::Cause;
 
+mod backend_aborts_request;
+mod backend_crashed;
+mod backend_hung;
+mod backend_not_running;
+mod backend_oom_killed;
+mod backend_port_conflict;
+mod backend_restarting;
+mod backend_slow;
+mod backend_start_failed;
+mod backend_worker_timeout;
+mod invalid_response;
+mod nginx_returned_error;
+mod php_fpm_pool_exhausted;
+mod protocol_mismatch;
+mod response_header_too_big;
+mod tls_plaintext_mismatch;
 mod upstream_address_mismatch;
+mod upstream_returned_error;
+mod worker_pool_exhausted;
 mod wrong_upstream_port;
 
 /// Every cause, sorted by id.
 pub static CAUSES: &[&Cause] = &[
+    &backend_aborts_request::CAUSE,
+    &backend_crashed::CAUSE,
+    &backend_hung::CAUSE,
+    &backend_not_running::CAUSE,
+    &backend_oom_killed::CAUSE,
+    &backend_port_conflict::CAUSE,
+    &backend_restarting::CAUSE,
+    &backend_slow::CAUSE,
+    &backend_start_failed::CAUSE,
+    &backend_worker_timeout::CAUSE,
+    &invalid_response::CAUSE,
+    &nginx_returned_error::CAUSE,
+    &php_fpm_pool_exhausted::CAUSE,
+    &protocol_mismatch::CAUSE,
+    &response_header_too_big::CAUSE,
+    &tls_plaintext_mismatch::CAUSE,
     &upstream_address_mismatch::CAUSE,
+    &upstream_returned_error::CAUSE,
+    &worker_pool_exhausted::CAUSE,
     &wrong_upstream_port::CAUSE,
 ];

@@ -1,3 +1,4 @@
+use crate::dial::dial_instead;
 use crate::rule::*;
 
 cause! {
@@ -49,30 +50,6 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         )
         .verify(case.verify_command());
     Ok(found.into())
-}
-
-/// The pass or server line, changed to dial another address.
-pub fn dial_instead(case: &Case, address: &str) -> Option<Fix> {
-    let scene = case.scene;
-    let pass = scene.pass(case.group).filter(|_| case.group.peer_in_files)?;
-    let line = pass
-        .addresses(scene.view)
-        .into_iter()
-        .find(|it| {
-            let configured: Peer = it.address.parse().unwrap_or(Peer::Group(String::new()));
-            case.peer().is_some_and(|peer| crate::groups::same_peer(&configured, peer, scene.snapshot))
-        })?
-        .span;
-    let (file, number, old) = scene.line_at(line)?;
-    let peer = case.peer()?.to_string();
-    let written = [peer.clone(), peer.replace("unix:", "unix:")].into_iter().find(|it| old.contains(it.as_str()))?;
-    let new = old.replacen(&written, address, 1);
-    Some(
-        Fix::repair(format!("Let nginx dial {address}"))
-            .edit(file, number, old.trim(), new.trim())
-            .run("nginx -t && nginx -s reload")
-            .risk("reloads nginx; requests in flight are not interrupted"),
-    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use super::upstream_address_mismatch::dial_instead;
+use crate::dial::{dial_instead, instead};
 use crate::rule::*;
 
 cause! {
@@ -9,7 +9,8 @@ cause! {
     ///
     /// ## How we know
     /// Nothing listens on the dialled port and nothing on this host is set up to; a backend that speaks the same protocol,
-    /// and that no other pass of nginx leads to, listens on another port.
+    /// and that no other pass of nginx leads to, listens on another port. Or the backend answered on the dialled port
+    /// until it was started again, and listens elsewhere since.
     ///
     /// ## What to do
     /// Let nginx dial the port on which the backend listens, or start the backend on the port that nginx expects.
@@ -37,38 +38,85 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if listeners.value.iter().any(|it| it.address.port() == port) {
         return Ok(Verdict::ruled_out(format!("port {port} is open, on another address")));
     }
-    let others = elsewhere(scene, &backend.peer, &case.group.scheme)?;
-    let Some(candidate) = others.iter().find(|it| matches!(it.at, Peer::Tcp(_)) && !it.dialled_otherwise) else {
-        return Ok(Verdict::ruled_out(match others.first() {
-            Some(it) => format!("the only other backend, at {}, is dialled by another pass", it.at),
-            None => "no other backend listens on this host".to_owned(),
-        }));
+    let found = match instead(case, backend)? {
+        Ok(found) => found,
+        Err(because) => return Ok(Verdict::ruled_out(because)),
     };
-    if let Some(meant) = &backend.meant
-        && !crate::story::moved_to(scene, meant, candidate)
-    {
-        return Ok(Verdict::ruled_out(meant.fact.says.clone()));
-    }
-    let rivals = others.iter().filter(|it| matches!(it.at, Peer::Tcp(_)) && !it.dialled_otherwise).count();
-    let who = candidate.name();
-    let summary = format!("nginx dials {}, where nothing listens; {who} listens on {}", backend.peer, candidate.at);
+    let (who, at) = (&found.name, &found.there.at);
+    let summary = format!("nginx dials {}, where nothing listens; {who} listens on {at}", backend.peer);
     let nothing = listeners.fact("socket", format!("nothing listens on port {port}"));
-    let there = listeners.fact("socket", format!("{who} listens on {}", candidate.at));
-    let heard = candidate
-        .speaks
-        .filter(|it| *it)
-        .map(|_| Fact::new("probe", format!("{} answers as {}", candidate.at, case.group.scheme)));
-    let served = crate::story::served_before(case);
-    let found = if rivals == 1 && served.is_none() {
+    let there = listeners.fact("socket", format!("{who} listens on {at}"));
+    let verdict = if found.sure {
         confirmed(summary).decisive(nothing).decisive(there)
     } else {
         likely(summary).supporting(nothing).supporting(there)
     };
-    Ok(found
-        .supporting_each(heard)
+    Ok(verdict
+        .supporting_each(found.facts)
         .supporting(case.failures_fact())
-        .fix_maybe(dial_instead(case, &candidate.at.to_string()))
+        .fix_maybe(dial_instead(case, &at.to_string()))
         .fix(Fix::repair(format!("Or let {who} listen on port {port}")).risk(format!("restarts {who}")))
         .verify(case.verify_command())
+        .prevent("Write the port down once: an `upstream` block that every pass uses, next to the application's own setting")
         .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    /// nginx dials 127.0.0.1:9000 on a host where these processes listen: `(command, address)`, each in a unit of its own.
+    fn host(pass: &str, upstream: &str, listening: &[(&str, &str)]) -> Snapshot {
+        let line = failed("connect() failed (111: Connection refused)", "connecting to upstream", upstream);
+        let mut host = logged(passing_to(pass), &[&line]);
+        for (index, (command, address)) in listening.iter().enumerate() {
+            host = host.with(|it| serving(it, 500 + index as u32, command, address));
+        }
+        host
+    }
+
+    #[test]
+    fn the_only_backend_of_that_protocol_is_the_one_meant() {
+        let pool = ("php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)", "127.0.0.1:9001");
+        let metrics = ("/usr/bin/python3 metrics.py", "127.0.0.1:9100");
+        let host = host("fastcgi_pass 127.0.0.1:9000", "fastcgi://127.0.0.1:9000", &[pool, metrics]);
+        let report = check(&host, "wrong-upstream-port: confirmed");
+        assert_eq!(report.causes[0].fixes[0].edits[0].new, "fastcgi_pass 127.0.0.1:9001;");
+    }
+
+    #[test]
+    fn of_several_backends_none_is_certain() {
+        let (one, two) = (("/usr/bin/node a.js", "127.0.0.1:3001"), ("/usr/bin/node b.js", "127.0.0.1:3002"));
+        let host = host("proxy_pass http://127.0.0.1:3000", "http://127.0.0.1:3000/", &[one, two]);
+        check(&host, "wrong-upstream-port: likely");
+    }
+
+    #[test]
+    fn a_stopped_unit_that_names_the_port_is_not_running() {
+        let other = ("/usr/bin/node b.js", "127.0.0.1:3002");
+        let host = host("proxy_pass http://127.0.0.1:3000", "http://127.0.0.1:3000/", &[other]).with(|it| {
+            let unit = Unit {
+                name: "shop.service".into(),
+                load_state: "loaded".into(),
+                active_state: "inactive".into(),
+                sub_state: "dead".into(),
+                exec_start: "/usr/bin/node a.js --port 3000".into(),
+                ..Unit::default()
+            };
+            if let Reading::Seen(units) = &mut it.units {
+                units.value.push(unit);
+            }
+        });
+        check(&host, "backend-not-running: confirmed");
+        check_ruled_out(&host, "wrong-upstream-port", "shop.service");
+    }
+
+    #[test]
+    fn listeners_we_may_not_see_are_a_blind_spot() {
+        let host = host("proxy_pass http://127.0.0.1:3000", "http://127.0.0.1:3000/", &[])
+            .with(|it| it.net.listeners = denied());
+        check_blind(&host, "wrong-upstream-port", "listening sockets");
+    }
 }

@@ -1,0 +1,76 @@
+use crate::deaths;
+use crate::outage;
+use crate::rule::*;
+use crate::vitals;
+
+cause! {
+    /// The backend and its workers stay alive, but close or reset the connection on particular requests without an answer.
+    ///
+    /// ## What you see
+    /// "upstream prematurely closed connection" or `104: Connection reset by peer` on some requests, usually of one URL,
+    /// while the same backend answers others.
+    ///
+    /// ## How we know
+    /// The process that answers now is the one that ran before the failures, no worker ended near them, it answers a
+    /// greeting in the protocol that nginx speaks, and it answered other requests in between.
+    ///
+    /// ## What to do
+    /// Look at what the application does on the named URLs: a socket destroyed on purpose, an error path that closes, a
+    /// limit of its own, a proxy in front of it that drops. Its log at the named second helps.
+    ///
+    /// ## Not to be confused with
+    /// `backend-crashed`: there a process died. `keepalive-race`: there only reused idle connections fail, on any URL.
+    /// `tls-plaintext-mismatch` and `protocol-mismatch`: there every request fails.
+    "backend-aborts-request",
+    explains: [PrematureClose, ReadReset],
+    leads_to: ["passive-health-ejection"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let scene = case.scene;
+    let backend = case.backend()?;
+    if vitals::speaks_otherwise(case) {
+        return Ok(Verdict::ruled_out("it speaks another protocol than nginx"));
+    }
+    if backend.local && backend.listening.is_none() {
+        return Ok(Verdict::ruled_out("nothing listens there any more"));
+    }
+    if let Some(deaths) = deaths::near(case)? {
+        let says = deaths.fact().map(|it| it.says).unwrap_or_default();
+        return Ok(Verdict::ruled_out(format!("a worker ended at that moment: {says}")));
+    }
+    let good: Vec<_> = outage::good_answers(case).collect();
+    let oldest = backend.processes.iter().filter_map(|it| it.started_at).min();
+    let same = oldest.is_some_and(|it| it < case.group.first);
+    let name = backend.name(scene);
+    let on: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
+    // A path that also succeeds speaks for something that is not in the request: timing, a reused connection, a limit.
+    let particular = !on.is_empty() && case.group.paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
+    let keeps = scene.pass(case.group).is_some_and(|it| it.keeps_connections(scene.view));
+    let summary = format!("{name} hangs up without an answer on {}; it lives and answers other requests", on.join(", "));
+    let alive = backend.processes.iter().min_by_key(|it| it.started_at).zip(oldest).map(|(process, since)| {
+        let says = format!("{} (pid {}) runs since {}, before the first failure", process.name, process.pid, scene.clock(since));
+        scene.snapshot.processes.fact("process", says).reference(format!("/proc/{}/stat", process.pid))
+    });
+    let others = good.last().map(|last| {
+        let says = format!("{} to it went well, on other paths", plural(good.len() as u64, "request"));
+        Fact::new("access-log", says).reference(last.reference.clone()).at(last.at)
+    });
+    let found = match (particular, others) {
+        (true, Some(others)) if same => confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }),
+        (true, Some(others)) => likely(summary).supporting(others),
+        (false, Some(others)) => possible(summary).supporting(others),
+        (_, None) => possible(format!("{name} hangs up without an answer")),
+    };
+    Ok(found
+        .supporting_each(alive.filter(|_| same))
+        .supporting_each(vitals::greeting_fact(case))
+        .supporting(case.failures_fact())
+        .fix(Fix::repair(format!("Look at what the application does on {}", on.join(", "))).run(match backend.unit(scene) {
+            Some(unit) => format!("journalctl -u {} --since '{}'", unit.name, scene.clock(case.group.first)),
+            None => "look into the application's own log at those seconds".to_owned(),
+        }))
+        .verify(case.verify_command())
+        .into())
+}

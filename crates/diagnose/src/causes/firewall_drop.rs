@@ -1,0 +1,72 @@
+use crate::packet_filter::stopped_by;
+use crate::rule::*;
+
+cause! {
+    /// A packet-filter rule of this host drops the packets to the backend, or those that come back.
+    ///
+    /// ## What you see
+    /// Connecting takes as long as the connect timeout and ends with `110: Connection timed out`; clients get 504. The
+    /// backend sees nothing, and logs nothing.
+    ///
+    /// ## How we know
+    /// The rules of nftables and iptables are asked about nginx's very packet and the answer to it: addresses, port,
+    /// interface and user. The rule or policy that decides drops it, and its counter moves with our own attempt.
+    ///
+    /// ## What to do
+    /// Let that connection pass before the rule, and change the rules where they are kept.
+    ///
+    /// ## Not to be confused with
+    /// `upstream-blackholed`: there the packets leave this host and nothing comes back. `listen-queue-overflow`: there the
+    /// kernel drops connections because the backend's queue is full. `conntrack-full`: there no rule drops them.
+    "firewall-drop",
+    explains: [ConnectTimeout],
+    leads_to: ["upstream-blackholed", "passive-health-ejection"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    if matches!(case.peer(), None | Some(Peer::Unix(_) | Peer::Group(_))) {
+        return Ok(Verdict::NotIt);
+    }
+    stopped_by(case, FilterAction::Drop, "drops")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::{FilterVerdict, Snapshot};
+
+    fn timed_out(action: FilterAction) -> Snapshot {
+        let verdict = FilterVerdict {
+            action,
+            rule: "policy drop".into(),
+            chain: "inet filter output".into(),
+            not_understood: Vec::new(),
+            counter_moved: Some(true),
+        };
+        let message = "upstream timed out (110: Connection timed out)";
+        let line = failed(message, "connecting to upstream", "http://10.0.0.7:8080/");
+        let host = passing_to("proxy_pass http://10.0.0.7:8080")
+            .with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = seen(verdict)));
+        logged(host, &[&line])
+    }
+
+    #[test]
+    fn a_policy_that_drops_this_very_packet_is_named() {
+        let report = check(&timed_out(FilterAction::Drop), "firewall-drop: confirmed");
+        assert!(report.causes[0].summary.contains("inet filter output"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_filter_that_lets_it_pass_is_no_cause() {
+        let report = crate::diagnose(&timed_out(FilterAction::Accept));
+        assert!(report.causes.iter().all(|it| it.cause.id != "firewall-drop"), "{}", outline(&report));
+    }
+
+    #[test]
+    fn rules_we_may_not_see_are_a_blind_spot() {
+        let host = timed_out(FilterAction::Drop).with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = denied()));
+        check_blind(&host, "firewall-drop", "the packet filter's verdict");
+    }
+}

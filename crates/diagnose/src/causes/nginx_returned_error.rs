@@ -1,0 +1,111 @@
+use crate::own_answers;
+use crate::rule::*;
+
+cause! {
+    /// nginx's own configuration returns the error: a `return`, an `error_page`, a maintenance switch.
+    ///
+    /// ## What you see
+    /// 502, 503 or 504 in the access log without any upstream (`$upstream_addr` is `-`), nothing in the error log, while the
+    /// backend is fine.
+    ///
+    /// ## How we know
+    /// nginx asked no backend for these requests, and the configuration has an answer with that status on their way.
+    ///
+    /// ## What to do
+    /// If the answer is not wanted any more, remove it or what switches it on (a maintenance file, a map, a bot list).
+    ///
+    /// ## Not to be confused with
+    /// `upstream-returned-error`: there the backend sent the status. `rate-limited`: there limit_req or limit_conn did, and
+    /// the error log says so.
+    "nginx-returned-error",
+    explains: [UpstreamStatus],
+    leads_to: [],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let Some(last) = case.accesses().next_back() else { return Ok(Verdict::NotIt) };
+    if last.tells_upstream
+        && let Some(attempt) = last.last_attempt()
+    {
+        let by = attempt.addr.as_deref().unwrap_or("a backend");
+        return Ok(Verdict::ruled_out(format!("nginx asked {by} for these requests")));
+    }
+    let found = own_answers::find(case);
+    let Some(own) = found.first() else { return Ok(Verdict::NotIt) };
+    let scene = case.scene;
+    let place = scene.place(own.answer.span);
+    let status = last.status;
+    let who = plural(case.group.count, "request");
+    let summary = format!("nginx itself answers {status} to {who}: {} in {place}", own.words());
+    let count = times(case.group.count);
+    let says = if last.tells_upstream {
+        format!("status {status} and no upstream was asked, {count}")
+    } else {
+        format!("status {status}, {count}; this log format does not say whether an upstream was asked")
+    };
+    let access = Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
+    let sure = last.tells_upstream || own.is_unconditional();
+    let quiet = scene.error_log_speaks().then(|| Fact::new("error-log", "nothing was logged about these requests"));
+    let finding = if sure {
+        confirmed(summary).decisive(own.fact(scene)).decisive(access)
+    } else {
+        likely(summary).supporting(own.fact(scene)).supporting(access)
+    };
+    Ok(finding
+        .supporting_each(quiet)
+        .supporting_each(found.iter().skip(1).take(2).map(|it| it.fact(scene)))
+        .fix(switch_off(case, own))
+        .verify(case.verify_command())
+        .into())
+}
+
+/// How to make the answer go away.
+fn switch_off(case: &Case, own: &own_answers::Own) -> Fix {
+    let place = case.scene.place(own.answer.span);
+    match own.answer.condition.as_deref() {
+        // `if (-f $document_root/maintenance.on)` and its like are switches made of a file.
+        Some(condition) if condition.contains("-f ") || condition.contains("-e ") => {
+            Fix::repair(format!("Remove the file that switches it on: {condition} in {place}"))
+                .because("the answer is a maintenance switch; without the file requests go to the backend again")
+        }
+        Some(condition) => Fix::repair(format!("If these clients are to be served, change what {condition} tests ({place})"))
+            .because("the condition held for these requests; a map or a set decides it"),
+        None => Fix::repair(format!("Remove {} from {place}", own.words())).run("nginx -t && nginx -s reload"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    fn site(location: &str, upstream: &str, upstream_status: &str) -> Snapshot {
+        let server = format!("server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{location}\n}}\n}}");
+        let host = logged(configured(&server), &[]);
+        requested(host, &[("GET /cart HTTP/1.1", 503, upstream, upstream_status, "-")])
+    }
+
+    const SWITCH: &str = "if (-f /srv/maintenance.on) { return 503; }\nproxy_pass http://127.0.0.1:8000;";
+
+    #[test]
+    fn a_maintenance_switch_is_named_with_its_place() {
+        let report = check(&site(SWITCH, "-", "-"), "nginx-returned-error: confirmed");
+        assert!(report.causes[0].summary.contains("/etc/nginx/nginx.conf:7"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_status_that_the_backend_sent_is_not_nginx_s() {
+        let host = site(SWITCH, "127.0.0.1:8000", "503");
+        check(&host, "upstream-returned-error: confirmed");
+        check_ruled_out(&host, "nginx-returned-error", "asked 127.0.0.1:8000");
+    }
+
+    #[test]
+    fn an_error_page_that_only_dresses_a_status_is_no_source_of_it() {
+        let host = site("error_page 503 /sorry.html;\nproxy_pass http://127.0.0.1:8000;", "-", "-");
+        let report = crate::diagnose(&host);
+        assert!(!report.causes.iter().any(|it| it.cause.id == "nginx-returned-error"), "{}", outline(&report));
+    }
+}

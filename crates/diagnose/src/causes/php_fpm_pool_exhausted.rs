@@ -1,0 +1,146 @@
+use crate::rule::*;
+use crate::vitals;
+use snapshot::{PhpChild, PhpPool};
+
+/// Memory that is left alone when a pool is enlarged: the host needs page cache and room for everything else.
+const RESERVE_SHARE: u64 = 4;
+/// What a child takes when none could be measured: a usual figure for a framework application.
+const CHILD_BYTES: u64 = 40 << 20;
+
+cause! {
+    /// Every child that `pm.max_children` allows is busy, and requests queue or fail.
+    ///
+    /// ## What you see
+    /// `110: Connection timed out … while reading response header` and 504; on a unix socket, once the backlog is full,
+    /// also `11: Resource temporarily unavailable` while connecting and 502. It comes with load or with slow pages.
+    ///
+    /// ## How we know
+    /// PHP-FPM's log says "server reached pm.max_children setting"; or all children are seen at work while connections
+    /// wait in the socket's queue (sock_diag; the status page always says 0 on a unix socket).
+    ///
+    /// ## What to do
+    /// Raise `pm.max_children` as far as memory allows, and make the slow pages faster: the pool's size divided by the
+    /// time of a page is all it can serve.
+    ///
+    /// ## Not to be confused with
+    /// `backend-slow`: there children are free. `backend-hung`: there they are stuck. "upstream prematurely closed
+    /// connection" never means a full pool, whatever articles say: it is a worker that died, was killed, or hung up.
+    "php-fpm-pool-exhausted",
+    explains: [ReadTimeout, ConnectAgain, ConnectTimeout],
+    leads_to: ["listen-queue-overflow", "backend-slow", "backend-hung", "passive-health-ejection"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let scene = case.scene;
+    let backend = case.backend()?;
+    if backend.kind == AppKind::PhpFpm || case.group.scheme == "fastcgi" {
+        scene.php_fpm()?;
+    }
+    let Some((fpm, pool)) = backend.pool else { return Ok(Verdict::NotIt) };
+    if fpm.master_pid.is_none() {
+        return Ok(Verdict::NotIt);
+    }
+    let workers = vitals::workers(case, backend);
+    if vitals::stuck_state(&workers).is_some() {
+        return Ok(Verdict::ruled_out("its children are stuck, not busy"));
+    }
+    let max = pool.max_children();
+    let busy = pool.children.iter().filter(|it| it.busy == Some(true)).count();
+    let full_now = max.is_some_and(|max| busy >= max as usize && max > 0);
+    let event = vitals::pool_full_event(case, &pool.name);
+    let queue = vitals::queue_fact(backend);
+    if event.is_none() && !full_now {
+        // A static pool never logs that it is full: then only its children and its queue tell, and only while it lasts.
+        let idle = pool.children.iter().filter(|it| it.busy == Some(false)).count();
+        let unseen = pool.children.iter().filter(|it| it.busy.is_none()).count();
+        if queue.is_none() || idle > 0 {
+            if pool.setting("pm") == Some("static") && case.group.symptom == Symptom::ConnectAgain {
+                return Ok(weak(case, pool).into());
+            }
+            return Ok(Verdict::ruled_out(format!(
+                "{idle} of {} children of pool {} are idle, and its log does not say that it was full",
+                pool.children.len(),
+                pool.name
+            )));
+        }
+        if unseen > 0 {
+            return Ok(weak(case, pool).supporting_each(queue).into());
+        }
+    }
+    let size = max.map(|it| it.to_string()).unwrap_or_else(|| pool.children.len().to_string());
+    let waiting = backend.listening.as_ref().and_then(|it| it.waiting).unwrap_or(0);
+    let state = if full_now {
+        let queued = if waiting > 0 { format!(" and {}", queue.as_ref().map(|it| it.says.clone()).unwrap_or_default()) } else { String::new() };
+        format!("all {size} are busy{queued}")
+    } else {
+        let at = event.map(|it| scene.clock(it.at)).unwrap_or_default();
+        format!("it reached pm.max_children = {size} at {at}")
+    };
+    let mut found = confirmed(format!("PHP-FPM pool {} is out of children: {state}", pool.name));
+    if let Some(event) = event {
+        found = found.decisive(event.fact());
+    }
+    if full_now {
+        let says = format!("{busy} of {size} children of pool {} work on a request", pool.name);
+        found = found.decisive(scene.snapshot.php_fpm.fact("process", says));
+    } else if let (None, Some(queue)) = (event, &queue) {
+        found = found.decisive(queue.clone());
+    }
+    let found = found.supporting_each(queue).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
+    Ok(advice(case, found, pool, waiting).into())
+}
+
+fn weak(case: &Case, pool: &PhpPool) -> Found {
+    let summary = format!("PHP-FPM pool {} may be out of children", pool.name);
+    let found = possible(summary).confidence(0.5).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
+    advice(case, found, pool, 0)
+}
+
+fn setting_fact(pool: &PhpPool) -> Option<Fact> {
+    let (max, line) = (pool.max_children()?, pool.line_of("pm.max_children")?);
+    let says = format!("pm = {}, pm.max_children = {max}", pool.setting("pm").unwrap_or("dynamic"));
+    Some(Fact::new("php-fpm", says).reference(format!("{}:{line}", pool.file)))
+}
+
+fn advice(case: &Case, found: Found, pool: &PhpPool, waiting: u32) -> Found {
+    let scene = case.scene;
+    let unit = case.backend.as_ref().ok().and_then(|it| it.unit(scene)).map_or("php-fpm", |it| it.name.as_str());
+    let mut found = found;
+    if let (Some(max), Some(line)) = (pool.max_children(), pool.line_of("pm.max_children")) {
+        let child = child_bytes(&pool.children);
+        let room = scene.snapshot.host.memory_available_bytes.unwrap_or(0);
+        let fits = (room - room / RESERVE_SHARE) / child;
+        let wanted = u64::from(max) + u64::from(waiting).max(u64::from(max));
+        let new = wanted.min(u64::from(max) + fits);
+        if new > u64::from(max) {
+            found = found.fix(
+                Fix::mitigate(format!("Raise pm.max_children of pool {} to {new}", pool.name))
+                    .edit(&pool.file, line, format!("pm.max_children = {max}"), format!("pm.max_children = {new}"))
+                    .run(format!("systemctl reload {unit}"))
+                    .risk("a reload of PHP-FPM ends running requests after process_control_timeout")
+                    .because(format!(
+                        "{} MiB of memory are available and a child takes {} MiB; {} more would fit",
+                        room >> 20,
+                        child >> 20,
+                        fits
+                    )),
+            );
+        } else {
+            found = found.fix(Fix::mitigate("Add memory or hosts: there is no room for more children"));
+        }
+    }
+    let slow: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
+    found
+        .fix(Fix::repair(format!("Make the slow pages faster ({}): each holds a child while it runs", slow.join(", "))))
+        .verify(case.verify_command())
+        .prevent(format!("Alert when the children of pool {} that work stay above 80 % of pm.max_children", pool.name))
+        .prevent("Set request_slowlog_timeout, so that the log names the slow scripts")
+}
+
+/// What one child takes: the 95th percentile of what was measured.
+fn child_bytes(children: &[PhpChild]) -> u64 {
+    let mut sizes: Vec<u64> = children.iter().filter_map(|it| it.proportional_bytes).collect();
+    sizes.sort_unstable();
+    sizes.get(sizes.len() * 95 / 100).copied().unwrap_or(CHILD_BYTES).max(1 << 20)
+}

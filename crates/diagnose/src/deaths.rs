@@ -1,0 +1,113 @@
+//! Workers and processes that ended, or were ended, at the moment a request of theirs failed.
+
+use jiff::SignedDuration;
+use nginx_logs::backend::EventKind;
+
+use crate::app::AppKind;
+use crate::case::{Blind, Case};
+use crate::events::Event;
+use crate::verdict::Fact;
+
+/// How far apart nginx's line and the backend's line about the same end may be: both are written at once, but log
+/// stamps are whole seconds and managers notice a dead child on their next tick.
+const SAME_MOMENT: SignedDuration = SignedDuration::from_millis(2500);
+
+/// What ended a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Death {
+    /// The kernel's OOM killer.
+    Oom,
+    /// The application server's own watchdog.
+    Watchdog,
+    /// It reached its quota of requests.
+    Recycled,
+    /// A signal of its own making, an uncaught error, an exit.
+    Crash,
+}
+
+/// Ends near the failures of a group.
+pub struct Deaths<'s> {
+    /// The kind that counts: the most telling one.
+    pub death: Death,
+    /// The events of that kind near failures.
+    pub events: Vec<&'s Event>,
+    /// Failures that have one of them near.
+    pub covered: usize,
+    /// Failures looked at.
+    pub looked_at: usize,
+}
+
+impl Deaths<'_> {
+    /// Share of the failures that are explained.
+    pub fn share(&self) -> f64 {
+        if self.looked_at == 0 { 0.0 } else { self.covered as f64 / self.looked_at as f64 }
+    }
+
+    /// The last of the events, as evidence.
+    pub fn fact(&self) -> Option<Fact> {
+        self.events.last().map(|it| it.fact())
+    }
+}
+
+/// What an event says about the end of a worker.
+fn death_of(event: &Event) -> Option<Death> {
+    match &event.kind {
+        EventKind::OomKill { .. } | EventKind::UnitOomKill { .. } => Some(Death::Oom),
+        EventKind::UnitFailed { result, .. } if result == "oom-kill" => Some(Death::Oom),
+        EventKind::WorkerTimeout | EventKind::Harakiri { .. } | EventKind::RequestTimedOut { .. } => Some(Death::Watchdog),
+        EventKind::UnitTimedOut { phase, .. } if phase.contains("watchdog") => Some(Death::Watchdog),
+        EventKind::WorkerRecycled => Some(Death::Recycled),
+        EventKind::Segfault { .. } => Some(Death::Crash),
+        EventKind::ChildSignalled { signal, .. } if *signal != 15 && *signal != 3 => Some(Death::Crash),
+        EventKind::ChildExited { code, .. } if *code != 0 => Some(Death::Crash),
+        EventKind::WorkerDied { signal, code, .. } => (*signal != Some(15) && *code != Some(0)).then_some(Death::Crash),
+        EventKind::UnitExited { code, status, .. } => {
+            let asked = status.starts_with("15/") || status.starts_with("0/") || status == "0";
+            (!asked || code == "dumped").then_some(Death::Crash)
+        }
+        _ => None,
+    }
+}
+
+/// Finds the ends of this backend's workers near the group's failures. A watchdog or the OOM killer explains the signal
+/// that a manager reports afterwards, so of several kinds the most telling one counts.
+pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
+    let scene = case.scene;
+    let backend = case.backend()?;
+    if !backend.local {
+        return Ok(None);
+    }
+    let family = backend.family(scene);
+    let unit = backend.unit(scene).map(|it| it.name.clone());
+    let pool = backend.pool.map(|(_, pool)| pool.name.as_str());
+    let names: Vec<&str> = family.iter().map(|it| it.name.as_str()).collect();
+    let ours = |event: &Event| match &event.kind {
+        EventKind::MaxChildrenReached { pool: of, .. }
+        | EventKind::ChildSignalled { pool: of, .. }
+        | EventKind::ChildExited { pool: of, .. }
+        | EventKind::RequestTimedOut { pool: of, .. } => pool == Some(of.as_str()),
+        EventKind::OomKill { cgroup, comm, .. } => match (cgroup, &unit) {
+            (Some(cgroup), Some(unit)) => cgroup.split('/').any(|it| it == unit),
+            _ => names.contains(&comm.as_str()),
+        },
+        EventKind::Segfault { comm } => {
+            names.contains(&comm.as_str()) || backend.kind == AppKind::PhpFpm && comm.starts_with("php-fpm")
+        }
+        _ => unit.as_deref() == Some(event.unit.as_str()) || event.unit.is_empty() && event.pid.is_some_and(|pid| family.iter().any(|it| it.pid == pid)),
+    };
+    let candidates: Vec<(Death, &Event)> =
+        scene.events.iter().filter(|it| ours(it)).filter_map(|it| Some((death_of(it)?, it))).collect();
+    let moments: Vec<_> = case.entries().map(|it| it.at).chain(case.accesses().map(|it| it.at)).collect();
+    let mut best: Option<Deaths> = None;
+    for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash] {
+        let of_kind = || candidates.iter().filter(move |(it, _)| *it == death).map(|(_, it)| *it);
+        let covered = moments.iter().filter(|at| of_kind().any(|it| it.near(**at, SAME_MOMENT))).count();
+        let events: Vec<&Event> =
+            of_kind().filter(|it| moments.iter().any(|at| it.near(*at, SAME_MOMENT))).collect();
+        // A more telling kind yields only to one that explains far more of the failures.
+        if covered > 0 && best.as_ref().is_none_or(|it| covered > 2 * it.covered) {
+            best = Some(Deaths { death, events, covered, looked_at: moments.len() });
+        }
+    }
+    Ok(best)
+}

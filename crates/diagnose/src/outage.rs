@@ -1,0 +1,327 @@
+//! Why nobody took the connection: one classification that the causes of the backend's process share, so that exactly
+//! one of them claims an outage.
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_logs::backend::EventKind;
+use snapshot::{Process, Unit};
+
+use crate::case::{Blind, Case};
+use crate::events::Event;
+use crate::failure::Access;
+use crate::scene::Scene;
+use crate::story::{self, How, Life};
+use crate::verdict::{Fact, Factual};
+
+/// A process that ends sooner than this after its start, without having answered anything, did not get through its
+/// start. Longer than the start of slow frameworks, shorter than the life of what serves.
+const STARTING: SignedDuration = SignedDuration::from_secs(20);
+/// A failure this close to the end or start of a run belongs to it.
+pub const NEAR: SignedDuration = SignedDuration::from_secs(3);
+
+/// What became of the backend.
+#[derive(Debug, Clone)]
+pub enum Outage<'s, 'a> {
+    /// It listens, and nothing was seen to interrupt it.
+    None,
+    /// It is not this host's.
+    Remote,
+    /// Nothing is defined to listen there.
+    Undefined,
+    /// Its unit is not running, and nobody but an operator ended it.
+    Stopped {
+        /// The unit.
+        unit: &'a Unit,
+        /// That it does not run.
+        fact: Fact,
+        /// When it was stopped, if that is known.
+        at: Option<Timestamp>,
+    },
+    /// Its start fails.
+    StartFails {
+        /// The unit.
+        unit: &'a Unit,
+        /// That it fails.
+        fact: Fact,
+        /// What the program itself said.
+        words: Vec<Fact>,
+        /// How many starts failed in the window.
+        attempts: usize,
+    },
+    /// Somebody else holds its address.
+    AddressTaken {
+        /// The unit that should listen.
+        unit: &'a Unit,
+        /// Who listens instead, if anybody does.
+        holder: Option<&'a Process>,
+        /// That binding failed.
+        fact: Fact,
+    },
+    /// It had served, and died by itself.
+    Died {
+        /// The unit.
+        unit: &'a Unit,
+        /// The last such end.
+        fact: Fact,
+        /// What the program said.
+        words: Vec<Fact>,
+        /// How often in the window.
+        deaths: usize,
+    },
+    /// The OOM killer took it.
+    OomKilled {
+        /// The unit.
+        unit: &'a Unit,
+        /// The line.
+        fact: Fact,
+    },
+    /// It was started or restarted at the time of the failures, and is fine outside of them.
+    Restarting {
+        /// The unit.
+        unit: &'a Unit,
+        /// The starts near failures.
+        starts: Vec<&'s Event>,
+        /// Share of the failures that lie around them.
+        covered: f64,
+    },
+}
+
+/// Classifies the outage that a group of refused or unconnectable attempts shows.
+pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
+    let scene = case.scene;
+    let backend = case.backend()?;
+    if !backend.local {
+        return Ok(Outage::Remote);
+    }
+    let meant = backend.meant.as_ref().and_then(|it| it.unit);
+    let serving = backend.processes.iter().find_map(|it| it.unit.as_deref()).and_then(|it| scene.unit(it));
+    if let (Some(meant), Some(holder)) = (meant, backend.processes.first())
+        && serving.is_none_or(|it| it.name != meant.name)
+        && backend.meant.as_ref().is_some_and(|it| it.defined)
+    {
+        if let Some(taken) = bind_failure(scene, meant) {
+            return Ok(Outage::AddressTaken { unit: meant, holder: Some(holder), fact: taken });
+        }
+    }
+    let Some(unit) = serving.or(meant).or_else(|| silent_unit(case)) else {
+        // Units that may not be seen could well define it.
+        if backend.listening.is_none() && scene.snapshot.host.systemd {
+            scene.units()?;
+        }
+        return Ok(if backend.listening.is_some() { Outage::None } else { Outage::Undefined });
+    };
+    let lives = story::lives(scene, &unit.name);
+    if let Some(kill) = oom_kill(scene, unit, &lives, case.group.first) {
+        return Ok(Outage::OomKilled { unit, fact: kill });
+    }
+    if backend.listening.is_some() && serving.is_some() {
+        return Ok(interrupted(case, unit, lives));
+    }
+    Ok(down(case, unit, &lives))
+}
+
+/// It does not listen: why?
+fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Outage<'s, 'a> {
+    let scene = case.scene;
+    let state = state_fact(scene, unit);
+    let troubled = unit.active_state == "failed"
+        || unit.sub_state == "auto-restart"
+        || unit.active_state != "active" && unit.result != "success" && !unit.result.is_empty();
+    let last_end = lives.iter().rev().find_map(|it| it.end.as_ref());
+    if !troubled && unit.active_state == "active" {
+        // It runs but does not listen there: it is just starting, or its address is not what its definition says.
+        return match lives.last().and_then(|it| it.started_at) {
+            Some(started) if scene.now().duration_since(started) < STARTING && lives.iter().any(Life::died) => {
+                died_or_failed(case, unit, lives, state)
+            }
+            _ => Outage::None,
+        };
+    }
+    if !troubled && last_end.is_none_or(|it| it.how == How::Stopped) {
+        let at = last_end.map(|it| it.at).or(unit.inactive_since);
+        return Outage::Stopped { unit, fact: state, at };
+    }
+    if let Some(taken) = bind_failure(scene, unit) {
+        return Outage::AddressTaken { unit, holder: None, fact: taken };
+    }
+    died_or_failed(case, unit, lives, state)
+}
+
+fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>], state: Fact) -> Outage<'s, 'a> {
+    let scene = case.scene;
+    let deaths: Vec<&Life> = lives.iter().filter(|it| it.died()).collect();
+    let end_at = deaths.last().and_then(|it| it.end.as_ref()).map(|it| it.at);
+    let at = end_at.or(unit.main_exited_at).or(unit.inactive_since).unwrap_or(case.group.last);
+    let words = story::last_words(scene, &unit.name, at);
+    let fact = deaths.last().and_then(|it| it.end.as_ref()).map_or(state, |it| it.event.fact());
+    let served = deaths.iter().filter(|it| has_served(case, it)).count();
+    // One run that served before a series of failing starts was the version before, or its restart: what matters is
+    // whether the last ones got through.
+    let last_served = deaths.last().is_some_and(|it| has_served(case, it));
+    if last_served || served * 2 > deaths.len() {
+        Outage::Died { unit, fact, words, deaths: deaths.len() }
+    } else {
+        Outage::StartFails { unit, fact, words, attempts: deaths.len().max(1) }
+    }
+}
+
+/// Whether a run answered requests: requests that went well during it, or, where no log tells, a life long enough.
+fn has_served(case: &Case, life: &Life) -> bool {
+    let Some(end) = &life.end else { return true };
+    if end.how == How::NeverBegan {
+        return false;
+    }
+    let within = |at: Timestamp| life.started_at.is_none_or(|it| it <= at) && at <= end.at;
+    let served = good_answers(case).any(|it| within(it.at));
+    let long = match life.lasted() {
+        Some(lasted) => lasted > STARTING,
+        // It began before the window.
+        None => true,
+    };
+    served || long
+}
+
+/// Requests that this peer answered well, among those that the Snapshot keeps.
+pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access> {
+    let peer = case.peer_name();
+    case.scene.failures.accesses.iter().filter(move |it| {
+        let by = it.last_attempt().and_then(|it| it.addr.as_deref());
+        (by == Some(peer.as_str()) || !it.tells_upstream) && (100..500).contains(&it.status) && it.status != 499
+    })
+}
+
+/// It listens now: was it interrupted at the time of the failures?
+fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>) -> Outage<'s, 'a> {
+    let deaths: Vec<&Life> = lives
+        .iter()
+        .filter(|it| it.died())
+        .filter(|it| it.end.as_ref().is_some_and(|end| belongs(case, end.at)))
+        .collect();
+    if let Some(end) = deaths.last().and_then(|it| it.end.as_ref()) {
+        let words = story::last_words(case.scene, &unit.name, end.at);
+        if deaths.iter().any(|it| has_served(case, it)) {
+            return Outage::Died { unit, fact: end.event.fact(), words, deaths: deaths.len() };
+        }
+        return Outage::StartFails { unit, fact: end.event.fact(), words, attempts: deaths.len() };
+    }
+    let starts: Vec<&Event> = case
+        .scene
+        .events
+        .iter()
+        .filter(|it| it.unit == unit.name && it.source == "journal")
+        .filter(|it| {
+            matches!(it.kind, EventKind::UnitStarting { .. } | EventKind::UnitStarted { .. } | EventKind::UnitStopping { .. })
+        })
+        .collect();
+    let (around, all) = around_starts(case, &starts);
+    if around > 0 {
+        return Outage::Restarting { unit, starts, covered: around as f64 / all.max(1) as f64 };
+    }
+    Outage::None
+}
+
+/// How many failures lie in the gap around a start: from a little before it until the backend answers again.
+fn around_starts(case: &Case, starts: &[&Event]) -> (usize, usize) {
+    let times: Vec<Timestamp> = case.entries().map(|it| it.at).collect();
+    let good: Vec<Timestamp> = good_answers(case).map(|it| it.at).collect();
+    let in_gap = |at: Timestamp| {
+        starts.iter().any(|start| {
+            let back = good.iter().copied().find(|it| *it > start.at).unwrap_or(start.at + STARTING);
+            at >= start.at - NEAR && at <= back.max(start.at + SignedDuration::from_secs(1))
+        })
+    };
+    (times.iter().filter(|it| in_gap(**it)).count(), times.len())
+}
+
+/// Whether a moment lies in the span of the failures.
+fn belongs(case: &Case, at: Timestamp) -> bool {
+    at >= case.group.first - NEAR - SignedDuration::from_secs(7) && at <= case.group.last + NEAR
+}
+
+/// A unit without any word about its address, whose trouble begins when the failures do: nothing else explains it, and
+/// the timing does. Only for a peer that answered before.
+fn silent_unit<'a>(case: &Case<'_, 'a>) -> Option<&'a Unit> {
+    let scene = case.scene;
+    let backend = case.backend.as_ref().ok()?;
+    if backend.listening.is_some() {
+        return None;
+    }
+    let last_good = good_answers(case).map(|it| it.at).filter(|at| *at <= case.group.first).max();
+    let first = case.group.first;
+    let ended = |unit: &Unit| unit.main_exited_at.or(unit.inactive_since);
+    let units = scene.snapshot.units.value()?.iter().filter(|it| it.name.ends_with(".service") && it.load_state == "loaded");
+    let mut close: Vec<(SignedDuration, &Unit)> = units
+        .filter(|it| it.active_state != "active" && it.fragment_path.starts_with("/"))
+        .filter_map(|it| {
+            let ended = ended(it)?;
+            let in_time = ended <= first + NEAR && last_good.is_none_or(|good| ended >= good - NEAR);
+            in_time.then(|| (first.duration_since(ended).abs(), it))
+        })
+        .collect();
+    close.sort_by_key(|(distance, _)| *distance);
+    let window = SignedDuration::from_secs(60);
+    close.first().filter(|(distance, _)| last_good.is_some() && *distance <= window).map(|(_, it)| *it)
+}
+
+/// That a unit does not run, in systemd's words.
+pub fn state_fact(scene: &Scene, unit: &Unit) -> Fact {
+    let mut says = format!("{} is {} ({})", unit.name, unit.active_state, unit.sub_state);
+    if !unit.result.is_empty() && unit.result != "success" {
+        says += &format!(", result {}", unit.result);
+    }
+    if unit.file_state == "disabled" {
+        says += ", and not enabled";
+    } else if unit.file_state == "masked" || unit.load_state == "masked" {
+        says += ", masked";
+    }
+    if let Some(since) = unit.inactive_since.filter(|_| unit.active_state != "active") {
+        says += &format!(", since {}", scene.clock(since));
+    }
+    scene.snapshot.units.fact("unit", says).reference(format!("systemctl status {}", unit.name))
+}
+
+/// The unit's last failure to bind its address, if it came after its last start.
+fn bind_failure(scene: &Scene, unit: &Unit) -> Option<Fact> {
+    let of_unit = |it: &&Event| it.unit == unit.name;
+    let event = scene.events.iter().rev().filter(of_unit).find(|it| matches!(it.kind, EventKind::BindFailed { .. }))?;
+    // A start that got through afterwards has settled it.
+    let settled = scene.events.iter().any(|it| {
+        it.unit == unit.name && it.at > event.at && matches!(it.kind, EventKind::Listening { .. })
+    });
+    (!settled).then(|| event.fact())
+}
+
+/// The OOM kill of a process of this unit around the failures, from the kernel, systemd or the unit's own result.
+pub fn oom_kill(scene: &Scene, unit: &Unit, lives: &[Life], first: Timestamp) -> Option<Fact> {
+    let since = first - SignedDuration::from_secs(30);
+    let inside = |cgroup: &str| {
+        !unit.cgroup.is_empty() && cgroup.starts_with(&unit.cgroup) || cgroup.split('/').any(|it| it == unit.name)
+    };
+    let kernel = scene.events.iter().filter(|it| it.at >= since).find(|it| match &it.kind {
+        EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup),
+        EventKind::UnitOomKill { unit: name } => *name == unit.name,
+        EventKind::UnitFailed { unit: name, result } => *name == unit.name && result == "oom-kill",
+        _ => false,
+    });
+    if let Some(event) = kernel {
+        return Some(event.fact());
+    }
+    if unit.result == "oom-kill" && lives.is_empty() {
+        return Some(state_fact(scene, unit));
+    }
+    None
+}
+
+/// What else became of the backend, as a reason.
+pub fn why_not(outage: &Outage) -> String {
+    match outage {
+        Outage::None => "the backend listens, and nothing interrupted it".to_owned(),
+        Outage::Remote => "the backend is on another host".to_owned(),
+        Outage::Undefined => "nothing on this host is set up to listen there".to_owned(),
+        Outage::Stopped { unit, .. } => format!("{} was stopped, it did not fail", unit.name),
+        Outage::StartFails { unit, .. } => format!("{} was started and did not come up", unit.name),
+        Outage::AddressTaken { unit, .. } => format!("{} could not bind its address", unit.name),
+        Outage::Died { unit, .. } => format!("{} had served and died", unit.name),
+        Outage::OomKilled { unit, .. } => format!("the OOM killer took {}", unit.name),
+        Outage::Restarting { unit, .. } => format!("{} was (re)started at that time", unit.name),
+    }
+}

@@ -1,0 +1,124 @@
+//! Signs of life of a backend that is up: does it answer, how fast, is its queue filling, are its workers busy or stuck.
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_logs::backend::EventKind;
+use snapshot::{Answer, Greeting, Process};
+
+use crate::app::AppKind;
+use crate::case::Case;
+use crate::events::Event;
+use crate::failure::Access;
+use crate::outage;
+use crate::service::{Backend, protocol_of};
+use crate::verdict::{Fact, Factual};
+
+/// What our own greeting in the configured protocol got; none when no greeting was sent.
+pub fn greeting<'a>(case: &Case<'_, 'a>) -> Option<&'a Greeting> {
+    let protocol = protocol_of(&case.group.scheme);
+    case.sight()?.greetings.iter().find(|it| it.protocol == protocol)
+}
+
+/// Whether the backend answered our greeting in the configured protocol.
+pub fn answers_greeting(case: &Case) -> Option<bool> {
+    Some(greeting(case)?.answer == Answer::Spoken)
+}
+
+/// Whether it answered a greeting in some protocol other than the configured one.
+pub fn speaks_otherwise(case: &Case) -> bool {
+    let protocol = protocol_of(&case.group.scheme);
+    let Some(sight) = case.sight() else { return false };
+    answers_greeting(case) == Some(false)
+        && sight.greetings.iter().any(|it| it.protocol != protocol && it.answer == Answer::Spoken)
+}
+
+/// That our own greeting was answered, as a fact.
+pub fn greeting_fact(case: &Case) -> Option<Fact> {
+    let greeting = greeting(case)?;
+    let says = match greeting.answer {
+        Answer::Spoken => format!("{} answers our {} greeting at once", case.peer_name(), case.group.scheme),
+        Answer::Silent => format!("{} accepts our connection and says nothing", case.peer_name()),
+        Answer::NotConnected => format!("{} does not take our connection either", case.peer_name()),
+        _ => return None,
+    };
+    Some(Fact::new("probe", says).at(case.scene.now()))
+}
+
+/// Requests answered well by this peer while others failed, that is between the first failure and now.
+pub fn answered_meanwhile<'s>(case: &Case<'s, '_>) -> Vec<&'s Access> {
+    let since = case.group.first;
+    outage::good_answers(case).filter(|it| it.at >= since).collect()
+}
+
+/// The processes that do the work: the workers where there is a master with workers, else all of them.
+pub fn workers<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Vec<&'a Process> {
+    let family = backend.family(case.scene);
+    let masters: Vec<u32> = family.iter().filter(|it| family.iter().any(|child| child.ppid == it.pid)).map(|it| it.pid).collect();
+    let same_program = |it: &&&Process| match family.iter().find(|parent| parent.pid == it.ppid) {
+        // A shell or a tool that a worker runs is not a worker.
+        Some(parent) => parent.name == it.name || AppKind::of(parent) == AppKind::of(it),
+        None => true,
+    };
+    let workers: Vec<&Process> =
+        family.iter().filter(|it| !masters.contains(&it.pid)).filter(same_program).copied().collect();
+    let of_pool = |it: &&&Process| match backend.pool {
+        Some((_, pool)) => pool.children.iter().any(|child| child.pid == it.pid),
+        None => true,
+    };
+    let kept: Vec<&Process> = workers.iter().filter(of_pool).copied().collect();
+    // A master whose only child is a tool it runs does the work itself.
+    if kept.is_empty() { family } else { kept }
+}
+
+/// The state that keeps every worker from working: stopped by a signal, or in uninterruptible sleep.
+pub fn stuck_state(workers: &[&Process]) -> Option<char> {
+    let stuck = |it: &&Process| matches!(it.state, 'T' | 't' | 'D');
+    (!workers.is_empty() && workers.iter().all(stuck)).then(|| workers[0].state)
+}
+
+/// Servers of which each worker process takes one request at a time, so that all of them can be busy.
+pub fn is_pool(kind: AppKind) -> bool {
+    matches!(kind, AppKind::PhpFpm | AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Ruby)
+}
+
+/// How full the accept queue is, as a fact; none when nobody waits or it cannot be seen.
+pub fn queue_fact(backend: &Backend) -> Option<Fact> {
+    let there = backend.listening.as_ref()?;
+    let waiting = there.waiting.filter(|it| *it > 0)?;
+    let backlog = there.backlog.map(|it| format!(" (backlog {it})")).unwrap_or_default();
+    let mut fact = there.fact.clone();
+    let connections = if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") };
+    fact.says = format!("{connections} to be accepted at {}{backlog}", there.address);
+    Some(fact)
+}
+
+/// The last time the pool said that it is full, near the failures.
+pub fn pool_full_event<'s>(case: &Case<'s, '_>, pool: &str) -> Option<&'s Event> {
+    let near = |at: Timestamp| {
+        at >= case.group.first - SignedDuration::from_secs(60) && at <= case.group.last + SignedDuration::from_secs(10)
+    };
+    let full = |it: &&Event| matches!(&it.kind, EventKind::MaxChildrenReached { pool: of, .. } if of == pool);
+    case.scene.events.iter().rev().filter(full).find(|it| near(it.at))
+}
+
+/// What a process is doing, as a fact.
+pub fn state_fact(case: &Case, processes: &[&Process]) -> Option<Fact> {
+    let first = processes.first()?;
+    let words = match first.state {
+        'T' | 't' => "stopped by a signal (state T)",
+        'D' => "in uninterruptible sleep (state D)",
+        'R' => "running on a CPU (state R)",
+        'Z' => "a zombie (state Z)",
+        _ => "asleep (state S)",
+    };
+    let who = if processes.len() == 1 {
+        format!("{} (pid {}) is", first.name, first.pid)
+    } else {
+        format!("all {} processes of {} are", processes.len(), first.name)
+    };
+    let waits = if first.wait_channel.is_empty() || first.wait_channel == "0" {
+        String::new()
+    } else {
+        format!(", waiting in {}", first.wait_channel)
+    };
+    Some(case.scene.snapshot.processes.fact("process", format!("{who} {words}{waits}")).reference(format!("/proc/{}/stat", first.pid)))
+}
