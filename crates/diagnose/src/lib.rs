@@ -20,6 +20,7 @@ mod groups;
 mod heard;
 mod outage;
 mod own_answers;
+mod packet_filter;
 mod report;
 mod rule;
 mod scene;

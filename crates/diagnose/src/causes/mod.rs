@@ -12,13 +12,22 @@ mod backend_restarting;
 mod backend_slow;
 mod backend_start_failed;
 mod backend_worker_timeout;
+mod dns_unresolvable;
+mod firewall_drop;
+mod firewall_reject;
 mod invalid_response;
+mod listen_queue_overflow;
 mod nginx_returned_error;
+mod no_route_to_upstream;
 mod php_fpm_pool_exhausted;
 mod protocol_mismatch;
+mod proxy_loop;
 mod response_header_too_big;
 mod tls_plaintext_mismatch;
+mod unix_socket_permission;
+mod unix_socket_wrong_path;
 mod upstream_address_mismatch;
+mod upstream_ipv6_mismatch;
 mod upstream_returned_error;
 mod worker_pool_exhausted;
 mod wrong_upstream_port;
@@ -35,13 +44,22 @@ pub static CAUSES: &[&Cause] = &[
     &backend_slow::CAUSE,
     &backend_start_failed::CAUSE,
     &backend_worker_timeout::CAUSE,
+    &dns_unresolvable::CAUSE,
+    &firewall_drop::CAUSE,
+    &firewall_reject::CAUSE,
     &invalid_response::CAUSE,
+    &listen_queue_overflow::CAUSE,
     &nginx_returned_error::CAUSE,
+    &no_route_to_upstream::CAUSE,
     &php_fpm_pool_exhausted::CAUSE,
     &protocol_mismatch::CAUSE,
+    &proxy_loop::CAUSE,
     &response_header_too_big::CAUSE,
     &tls_plaintext_mismatch::CAUSE,
+    &unix_socket_permission::CAUSE,
+    &unix_socket_wrong_path::CAUSE,
     &upstream_address_mismatch::CAUSE,
+    &upstream_ipv6_mismatch::CAUSE,
     &upstream_returned_error::CAUSE,
     &worker_pool_exhausted::CAUSE,
     &wrong_upstream_port::CAUSE,

@@ -179,7 +179,6 @@ fn resolver_without_ipv6(case: &Case) -> Option<Fix> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
