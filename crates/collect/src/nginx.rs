@@ -44,8 +44,8 @@ pub struct Instance {
     pub config: Config,
     /// What is compiled in, or given by `-p` and `-e`.
     pub built_in: BuiltIn,
-    /// Compiled-in directories for temporary files.
-    pub temp_paths: Vec<PathBuf>,
+    /// Compiled-in directories for temporary files, by directive.
+    pub temp_paths: Vec<(String, PathBuf)>,
     /// Its root directory: `/`, or `/proc/PID/root`.
     pub root: PathBuf,
 }
@@ -307,8 +307,9 @@ fn new_instance(
     let temp_paths = ["client-body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| {
+            let name = kind.replace('-', "_");
             let configured = option(&format!("--http-{kind}-temp-path"));
-            prefix.join(configured.unwrap_or_else(|| format!("{}_temp", kind.replace('-', "_"))))
+            (format!("{name}_temp_path"), prefix.join(configured.unwrap_or_else(|| format!("{name}_temp"))))
         })
         .collect();
     let folder = root.clone().unwrap_or_else(|| PathBuf::from("/"));
@@ -323,7 +324,11 @@ fn new_instance(
         }
         None => Reading::seen(files, source, clock.now),
     };
-    let absolute = |path: &str| prefix.join(path).display().to_string();
+    // Debian compiles standard error in.
+    let absolute = |path: &str| match path {
+        "stderr" => path.to_owned(),
+        path => prefix.join(path).display().to_string(),
+    };
     let mut instance = Instance {
         nginx: Nginx {
             master: None,
@@ -470,16 +475,9 @@ pub fn directories(instance: &Instance) -> Vec<Used> {
     for (directive, path) in main.temp_paths.iter() {
         add(path.clone(), directive);
     }
-    for path in &instance.temp_paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_temp", "");
-        let directive = format!("{name}_temp_path");
-        // A configured path replaces the compiled-in one, wherever the latter lies.
-        if !main
-            .temp_paths
-            .iter()
-            .any(|(it, _)| it.trim_start_matches("client_") == directive.trim_start_matches("client_"))
-        {
-            add(path.clone(), &directive);
+    for (directive, path) in &instance.temp_paths {
+        if !main.temp_paths.iter().any(|(it, _)| it == directive) {
+            add(path.clone(), directive);
         }
     }
     for path in cache_paths(&instance.config.root) {
@@ -494,6 +492,17 @@ pub fn directories(instance: &Instance) -> Vec<Used> {
         }
     }
     used.truncate(MAX_DIRECTORIES);
+    // What backends write to most.
+    for (path, what) in
+        [("/", "root"), ("/tmp", "temporary files"), ("/var/lib/php/sessions", "PHP sessions")]
+    {
+        let path = PathBuf::from(path);
+        if instance.root.join(path.strip_prefix("/").unwrap_or(&path)).is_dir()
+            && used.iter().all(|it| it.path != path)
+        {
+            used.push(Used { path, what: what.to_owned() });
+        }
+    }
     used
 }
 

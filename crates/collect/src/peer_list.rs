@@ -121,7 +121,7 @@ impl List {
                 for line in &lines.lines {
                     let Some(record) = format.parse(line.text.as_bytes()) else { continue };
                     for attempt in record.upstreams() {
-                        let failed = attempt.status.is_none_or(|it| it >= 500 || it < 100);
+                        let failed = attempt.status.is_none_or(|it| !(100..500).contains(&it));
                         if failed && let Some(found) = &attempt.addr {
                             self.blame(peer(found), None);
                         }

@@ -60,7 +60,7 @@ pub fn run(request: &Request) -> Snapshot {
     };
     let processes = processes_task.finish(deadline).and_then(|it| it);
     let listed_at = Instant::now();
-    let list = Arc::new(processes.as_ref().map(Clone::clone).unwrap_or_default());
+    let list = Arc::new(processes.clone().unwrap_or_default());
     let running = {
         let (proc, users, list, wanted) = (proc.clone(), users.clone(), list.clone(), wanted.clone());
         on_clock("nginx's configuration", &clock, move |clock| {

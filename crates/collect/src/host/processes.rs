@@ -125,6 +125,9 @@ impl Proc {
             .filter_map(|pid| self.read(pid, clock, users))
             .collect();
         processes.sort_by_key(|it| it.pid);
+        // We and the programs that we run are no part of what is diagnosed.
+        let own = std::process::id();
+        processes.retain(|it| it.pid != own && it.ppid != own);
         // With hidepid one sees only oneself; "no nginx" must not be concluded from that.
         if !processes.iter().any(|it| it.pid == 1) {
             return Err(Unread {
@@ -440,7 +443,7 @@ mod tests {
         let folder = one_process();
         let proc = Proc::at(folder.path());
         let mut processes = proc.list(&Clock::fixed("2026-05-02T13:00:00Z"), &Users::default()).unwrap();
-        let folder = folder.file("42/stat", &STAT.replace(" 150 50 ", " 158 52 "));
+        let folder = folder.file("42/stat", STAT.replace(" 150 50 ", " 158 52 "));
         proc.second_reading(&mut processes, Duration::from_millis(200));
         assert_eq!(processes[1].cpu_now_pct, Some(50.0));
         drop(folder);

@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn every_beginning_of_an_answer_is_harmless() {
-        let mut answer = vec![0u8; 96];
+        let mut answer = [0u8; 96];
         answer[0] = AF_INET6;
         for end in 0..answer.len() {
             let _ = parse_tcp(&answer[..end]);

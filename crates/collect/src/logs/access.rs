@@ -107,6 +107,7 @@ impl<'f> Tally<'f> {
             self.lines.read_total -= 1;
             return;
         }
+        self.lines.last_at = self.lines.last_at.max(Some(at));
         self.lines.first_at = Some(self.lines.first_at.map_or(at, |first| first.min(at)));
         let tries = record.upstreams();
         let status = record.status();
@@ -114,7 +115,7 @@ impl<'f> Tally<'f> {
             *self.statuses.entry(status).or_default() += 1;
         }
         let failed =
-            tries.len() > 1 || status.is_some_and(|it| it >= 499 || it < 100 || it == 400 || it == 413);
+            tries.len() > 1 || status.is_some_and(|it| !(100..499).contains(&it) || it == 400 || it == 413);
         let (kept, most) =
             if failed { (&mut self.failures, MAX_FAILURES) } else { (&mut self.successes, MAX_SUCCESSES) };
         if kept.len() < most {

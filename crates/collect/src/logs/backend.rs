@@ -1,5 +1,6 @@
 //! Logs of application servers: the last part of each that lies in the window.
 
+use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -59,6 +60,10 @@ fn read(source: &Source, context: &Context) -> Reading<Vec<LogLine>> {
     let now = context.window.to;
     match window::read(&source.path, context, MAX_BYTES, |line| times::time_of(line, &context.zone, now)) {
         Ok(part) => Reading::seen(lines(&part, context), shown, Timestamp::now()),
+        // A server that has not logged yet has no file: that is no obstacle, there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Reading::seen(Vec::new(), shown, Timestamp::now())
+        }
         Err(error) => Reading::Unread(obstacle(shown, &error)),
     }
 }
