@@ -39,9 +39,11 @@ struct Outcome {
 struct Frame {
     directive: Directive,
     children: Vec<Directive>,
-    /// Its children belong to the block around it: braces without a name, or too deep.
-    dissolves: bool,
+    /// The frame whose block takes its children: itself, or one around it for braces that are without a name or
+    /// too deep; `None` is the main level.
+    home: Option<usize>,
     first_on_line: bool,
+    has_children: bool,
     /// The column of its first child, when that began a line.
     child_column: Option<u32>,
 }
@@ -51,7 +53,7 @@ struct Parser<'t> {
     /// Whether indentation decides about braces.
     by_indentation: bool,
     frames: Vec<Frame>,
-    /// The blocks of `frames` that do not dissolve.
+    /// How many of `frames` become blocks.
     depth: usize,
     roots: Vec<Directive>,
     /// The directive whose words are being read, and whether it began a line.
@@ -138,10 +140,10 @@ impl<'t> Parser<'t> {
                     self.close_by_indentation(&word);
                 }
                 if let Some(frame) = self.frames.last_mut()
-                    && frame.children.is_empty()
+                    && !std::mem::replace(&mut frame.has_children, true)
                     && word.first_on_line
                 {
-                    frame.child_column.get_or_insert(word.span.column);
+                    frame.child_column = Some(word.span.column);
                 }
                 let directive = Directive { name: word.text, args: Vec::new(), block: None, span: word.span };
                 self.current = Some((directive, word.first_on_line));
@@ -187,18 +189,24 @@ impl<'t> Parser<'t> {
             self.lua(directive);
             return;
         }
-        let too_deep = self.depth >= DEEPEST_BLOCK;
-        if too_deep {
-            let message = format!("\"{}\" is nested deeper than {DEEPEST_BLOCK} blocks", directive.name);
+        let mut home = self.frames.last().and_then(|frame| frame.home);
+        if directive.name.is_empty() {
+            // What stands inside belongs to the block around it.
+        } else if self.depth >= DEEPEST_BLOCK {
+            let message = format!("\"{}\" is nested deeper than {DEEPEST_BLOCK} blocks", heading(&directive));
             self.problem(directive.span, message, "remove the surplus blocks");
+            let span = Span { end: at + 1, ..directive.span };
+            self.attach(Directive { block: Some(Vec::new()), span, ..directive.clone() });
+        } else {
+            self.depth += 1;
+            home = Some(self.frames.len());
         }
-        let dissolves = too_deep || directive.name.is_empty();
-        self.depth += usize::from(!dissolves);
         self.frames.push(Frame {
             directive,
             children: Vec::new(),
-            dissolves,
+            home,
             first_on_line,
+            has_children: false,
             child_column: None,
         });
     }
@@ -278,23 +286,17 @@ impl<'t> Parser<'t> {
     }
 
     fn attach(&mut self, directive: Directive) {
-        match self.frames.last_mut() {
-            Some(frame) => frame.children.push(directive),
+        match self.frames.last().and_then(|frame| frame.home) {
+            Some(home) => self.frames[home].children.push(directive),
             None => self.roots.push(directive),
         }
     }
 
     fn pop(&mut self, end: usize) {
         let Some(mut frame) = self.frames.pop() else { return };
-        frame.directive.span.end = end;
-        if frame.dissolves {
-            let siblings = self.frames.last_mut().map_or(&mut self.roots, |outer| &mut outer.children);
-            if !frame.directive.name.is_empty() {
-                siblings.push(Directive { block: Some(Vec::new()), ..frame.directive });
-            }
-            siblings.append(&mut frame.children);
-        } else {
+        if frame.home == Some(self.frames.len()) {
             self.depth -= 1;
+            frame.directive.span.end = end;
             frame.directive.block = Some(frame.children);
             self.attach(frame.directive);
         }
