@@ -14,7 +14,7 @@ use nginx_logs::errno::{Errno, errno};
 
 pub use json::{render as render_json, render_list as render_list_json};
 pub use line::Line;
-pub use text::{render as render_text, render_list as render_list_text};
+pub use text::{render, render_list};
 
 /// What was asked about.
 #[derive(Debug)]
@@ -99,9 +99,13 @@ fn errno_of(what: &str) -> Option<Errno> {
     }
 }
 
-/// The causes that can bring a symptom about, in the order of the engine.
+/// The causes that can bring a symptom about, in the order in which an operator looks: the backend's process first.
 fn causes_of(symptom: Symptom) -> Vec<&'static Cause> {
-    diagnose::causes().iter().copied().filter(|it| it.explains.contains(&symptom)).collect()
+    vocabulary::chapters()
+        .into_iter()
+        .flat_map(|(_, it)| it)
+        .filter(|it| it.explains.contains(&symptom))
+        .collect()
 }
 
 /// What a connection attempt that fails with that errno shows as, on TCP and on a unix socket.
@@ -174,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_misspelled_id_gets_the_right_one() {
-        let unknown = explain("php-fpm-pool-exausted").unwrap_err();
-        assert_eq!(unknown.nearest.first(), Some(&"php-fpm-pool-exhausted"));
-        assert_eq!(unknown.advice(), "why502 explain php-fpm-pool-exhausted");
+        let unknown = explain("wrong-upsteam-prot").unwrap_err();
+        assert_eq!(unknown.nearest, ["wrong-upstream-port"]);
+        assert_eq!(unknown.advice(), "why502 explain wrong-upstream-port");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod explain;
+mod narrow;
 mod page;
 mod visible;
 
@@ -15,5 +16,6 @@ pub mod render {
     pub mod text;
 }
 
+pub use narrow::narrow;
 pub use page::Colour;
 pub use visible::{visible, visible_lines};

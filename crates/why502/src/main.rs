@@ -1,2 +1,25 @@
-//! The command line; no logic.
-fn main() {}
+//! The command line: reads arguments, calls the crates that do the work, prints what they say. No logic lives here.
+//!
+//! Results go to standard output, everything else to standard error.
+
+mod arguments;
+mod exit;
+mod failure;
+mod moment;
+mod output;
+mod verbs;
+
+use clap::Parser;
+
+use crate::arguments::Cli;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    match verbs::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprint!("{failure}");
+            exit::Exit::Refused.into()
+        }
+    }
+}

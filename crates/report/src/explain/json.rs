@@ -62,11 +62,11 @@ fn plain(cause: &Cause, heading: &str) -> Option<String> {
 }
 
 fn symptom(it: Symptom) -> Value {
-    json!({"kind": "symptom", "id": it.id(), "meaning": it.meaning(), "causes": candidates(it)})
+    json!({"kind": "symptom", "id": it.id(), "meaning": it.meaning(), "causes": candidates(&causes_of(it))})
 }
 
-fn candidates(symptom: Symptom) -> Vec<Value> {
-    causes_of(symptom).into_iter().map(|it| json!({"id": it.id, "how_we_know": how_we_know(it)})).collect()
+fn candidates(causes: &[&Cause]) -> Vec<Value> {
+    causes.iter().map(|it| json!({"id": it.id, "how_we_know": how_we_know(it)})).collect()
 }
 
 fn errno(it: Errno) -> Value {
@@ -86,7 +86,8 @@ fn line(it: &Line) -> Value {
         "truncated": it.truncated,
         "symptom": it.symptom.map(Symptom::id),
         "meaning": it.symptom.map(Symptom::meaning),
+        "status": it.status,
         "errno": it.errno.map(|it| json!({"errno": it.number, "name": it.name, "meaning": it.meaning})),
-        "causes": it.symptom.map(candidates).unwrap_or_default(),
+        "causes": candidates(&it.causes()),
     })
 }

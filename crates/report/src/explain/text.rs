@@ -59,9 +59,12 @@ fn cause(page: &mut Page, it: &Cause) {
 fn symptom(page: &mut Page, it: Symptom) {
     page.put("  ", it.meaning(), PLAIN);
     let causes = causes_of(it);
-    if causes.is_empty() {
-        return;
+    if !causes.is_empty() {
+        candidates(page, &causes);
     }
+}
+
+fn candidates(page: &mut Page, causes: &[&Cause]) {
     page.heading("What can bring it about, and what decides");
     for cause in causes {
         page.put_led(("  ", PLAIN), cause.id, BOLD);
@@ -79,10 +82,17 @@ fn errno(page: &mut Page, it: Errno) {
 }
 
 fn line(page: &mut Page, it: &Line) {
-    let what = it.symptom.map_or("no failure of an upstream by itself", Symptom::id);
-    page.put("", what, BOLD);
-    if let Some(it) = it.symptom {
-        page.put("  ", it.meaning(), PLAIN);
+    let status = it.status.and_then(|it| vocabulary::status(it.into()));
+    match (it.symptom, status) {
+        (Some(it), _) => {
+            page.put("", it.id(), BOLD);
+            page.put("  ", it.meaning(), PLAIN);
+        }
+        (None, Some((number, name, meaning))) => {
+            page.put("", &format!("{number} {name}"), BOLD);
+            page.put("  ", meaning, PLAIN);
+        }
+        (None, None) => page.put("", "no failure of an upstream by itself", BOLD),
     }
     if let Some(it) = it.errno {
         page.put(&format!("  {} {}: ", it.number, it.name), it.meaning, PLAIN);
@@ -94,13 +104,9 @@ fn line(page: &mut Page, it: &Line) {
     if it.truncated {
         page.put("  ", "(nginx cut the line at its limit, so its end is missing)", DIM);
     }
-    let causes = it.symptom.map(causes_of).unwrap_or_default();
+    let causes = it.causes();
     if !causes.is_empty() {
-        page.heading("What can bring it about, and what decides");
-        for cause in causes {
-            page.put_led(("  ", PLAIN), cause.id, BOLD);
-            page.put("    ", &how_we_know(cause), PLAIN);
-        }
+        candidates(page, &causes);
         page.blank();
         page.put("", "On the host itself, why502 tells which of them it is.", PLAIN);
     }

@@ -11,9 +11,14 @@ fn at(time: &str) -> Timestamp {
     format!("2026-05-02T{time}Z").parse().expect("a constant")
 }
 
-fn cause(id: &str) -> &'static Cause {
-    causes().iter().copied().find(|it| it.id == id).expect("the cause exists")
-}
+/// A cause of the tests' own, so that a change of its page in the engine changes no rendering here.
+static POOL_EXHAUSTED: Cause = Cause {
+    id: "php-fpm-pool-exhausted",
+    page: "Every child that the pool allows is busy.",
+    explains: &[Symptom::ReadTimeout],
+    leads_to: &["listen-queue-overflow"],
+    judge: Judge::Host(|_| unreachable!("rendering judges nothing")),
+};
 
 /// Nothing wrong.
 pub fn healthy() -> Report {
@@ -54,7 +59,7 @@ pub fn faulty() -> Report {
         verdict: Verdict::Faulty,
         summary: "PHP-FPM pool www is out of children: all 50 are busy and 129 connections wait.".into(),
         causes: vec![Finding {
-            cause: cause("php-fpm-pool-exhausted"),
+            cause: &POOL_EXHAUSTED,
             certainty: Certainty::Confirmed,
             confidence: 0.98,
             summary: "All 50 children of pool www are busy and 129 connections wait in its queue.".into(),
@@ -164,10 +169,11 @@ pub fn inconclusive() -> Report {
     report.verdict = Verdict::Inconclusive;
     report.summary = "57 requests failed, and too little could be seen to say why.".into();
     report.causes.clear();
+    report.symptoms[0].symptom = Symptom::ConnectRefused;
     report.blind_spots.push(BlindSpot {
-        what: "children of PHP-FPM".into(),
+        what: "listening sockets".into(),
         why: "permission denied".into(),
-        costs: vec!["php-fpm-pool-exhausted"],
+        costs: vec!["wrong-upstream-port"],
         remedy: "run as root".into(),
     });
     report

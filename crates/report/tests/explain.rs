@@ -1,0 +1,94 @@
+//! What `explain` says about lines that people paste.
+
+use report::Colour;
+use report::explain::{Explained, explain, render, render_json};
+use serde_json::Value;
+
+const REFUSED: &str = "2026/05/02 15:02:04 [error] 7#7: *12 connect() failed (111: Connection refused) while connecting to \
+    upstream, client: 10.0.0.1, server: shop.example.com, request: \"GET /a HTTP/1.1\", upstream: \
+    \"http://127.0.0.1:8080/a\", host: \"shop.example.com\"";
+
+#[track_caller]
+fn json(what: &str) -> Value {
+    serde_json::from_str(&render_json(&explain(what).expect("it is known"))).expect("it is JSON")
+}
+
+#[track_caller]
+fn ids(value: &Value) -> Vec<String> {
+    value["causes"]
+        .as_array()
+        .expect("causes")
+        .iter()
+        .map(|it| it["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_pasted_line_gives_its_fields_and_its_symptom() {
+    let line = json(REFUSED);
+    assert_eq!(line["symptom"], "connect-refused");
+    assert_eq!(line["fields"]["peer"], "127.0.0.1:8080");
+    assert_eq!(line["errno"]["name"], "ECONNREFUSED");
+    assert!(ids(&line).contains(&"wrong-upstream-port".to_owned()));
+}
+
+#[test]
+fn what_carriers_put_before_a_line_does_not_matter() {
+    let plain = json(REFUSED);
+    for carrier in ["<187>May  2 15:02:04 web-1 nginx: ", "May 02 15:02:04 web-1 nginx[7]: "] {
+        assert_eq!(json(&format!("{carrier}{REFUSED}")), plain, "{carrier}");
+    }
+}
+
+#[test]
+fn a_unix_socket_has_no_wrong_port() {
+    let line = json(&REFUSED.replace("127.0.0.1:8080/a", "unix:/run/app.sock:/a"));
+    assert_eq!(line["fields"]["peer"], "unix:/run/app.sock");
+    assert!(!ids(&line).contains(&"wrong-upstream-port".to_owned()), "{line}");
+}
+
+#[test]
+fn a_line_of_an_access_log_gives_its_status() {
+    let line = r#"10.0.0.1 - - [02/May/2026:15:02:04 +0200] "GET /a HTTP/1.1" 502 552 "-" "curl/8.5""#;
+    for more in ["", r#" "10.9.9.9""#] {
+        let line = json(&format!("{line}{more}"));
+        assert_eq!(line["log"], "access-log");
+        assert_eq!(line["status"], 502);
+        assert_eq!(line["fields"]["request"], "GET /a HTTP/1.1");
+    }
+}
+
+#[test]
+fn nginxs_own_words_at_start_are_understood() {
+    let line = json("nginx: [emerg] host not found in upstream \"app\" in /etc/nginx/conf.d/app.conf:3");
+    assert_eq!(line["symptom"], "config-emerg");
+    assert_eq!(line["fields"]["file"], "/etc/nginx/conf.d/app.conf");
+}
+
+#[test]
+fn the_words_of_a_page_keep_their_headings() {
+    let page = render(&explain("wrong-upstream-port").expect("it is known"), Colour::Off);
+    for heading in ["What you see", "How we know", "What to do", "Not to be confused with"] {
+        assert!(page.contains(&format!("\n\n{heading}\n  ")), "{page}");
+    }
+    assert!(page.lines().all(|it| it.chars().count() <= 80), "{page}");
+}
+
+#[test]
+fn a_hostile_line_cannot_drive_the_terminal() {
+    let hostile = REFUSED.replace("GET /a", "GET /\x1b]0;owned\x07\u{202e}");
+    let text = render(&explain(&hostile).expect("it is known"), Colour::Off);
+    assert!(text.contains(r"\x1b]0;owned\x07\u{202e}"), "{text}");
+    assert!(!text.contains(|it: char| it.is_control() && it != '\n'), "{text}");
+    let shown = json(&hostile)["fields"]["request"].to_string();
+    assert!(shown.contains(r"\\x1b]0;owned"), "{shown}");
+}
+
+#[test]
+fn no_beginning_of_a_line_makes_it_panic() {
+    for end in 0..=REFUSED.len() {
+        if let Ok(Explained::Line(line)) = explain(&REFUSED[..end]) {
+            assert!(!line.fields.is_empty());
+        }
+    }
+}

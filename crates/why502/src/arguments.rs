@@ -1,0 +1,190 @@
+//! What people type. Each verb's help ends with examples.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::moment;
+
+/// Says why nginx answers 502, 503 or 504 on this host: the root cause, its proof, the fix.
+///
+/// It only reads. As root it sees more; without root it says what it could not see.
+#[derive(Debug, Parser)]
+#[command(name = "why502", version, args_conflicts_with_subcommands = true, max_term_width = 80, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+
+    #[command(flatten)]
+    pub diagnose: Diagnose,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  why502                            what is wrong now
+  why502 --since 14:30              what went wrong since half past two
+  why502 explain connect-refused    what a log line, a cause, an errno means
+  why502 demo                       what a diagnosis looks like
+
+Exit status: 0 healthy or degraded, 1 a cause was found, 2 wrong usage,
+3 inconclusive.";
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Names what is wrong on this host, or in a captured bundle (the default verb)
+    #[command(after_help = DIAGNOSE_EXAMPLES)]
+    Diagnose(Diagnose),
+
+    /// Explains a cause, a symptom, an errno, a status or a pasted log line
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
+
+    /// Shows the diagnosis of a recorded incident; needs neither nginx nor root
+    #[command(after_help = "Examples:\n  why502 demo\n  why502 demo --format json | jq .causes[0].id")]
+    Demo(Show),
+
+    /// Writes everything that diagnose looks at to one file, for diagnose --bundle
+    #[command(after_help = CAPTURE_EXAMPLES)]
+    Capture(Capture),
+
+    /// Prints the completions of a shell
+    #[command(after_help = "Examples:\n  why502 completions bash > /etc/bash_completion.d/why502")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const DIAGNOSE_EXAMPLES: &str = "\
+Examples:
+  why502 diagnose --since 2h
+  why502 diagnose --server shop.example.com --format json
+  why502 diagnose --bundle why502-web-1.json.gz";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  why502 explain backend-oom-killed
+  why502 explain premature-close
+  why502 explain 111
+  why502 explain --list
+  tail -1 /var/log/nginx/error.log | why502 explain -";
+
+const CAPTURE_EXAMPLES: &str = "\
+Examples:
+  why502 capture -o incident.json.gz
+  why502 diagnose --bundle incident.json.gz";
+
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    #[command(flatten)]
+    pub look: Look,
+
+    /// Reads what `why502 capture` wrote, instead of this host
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "pid", "config", "prefix"])]
+    pub bundle: Option<PathBuf>,
+
+    /// Tells only of that server, by the first name in its server_name
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub server: Option<String>,
+
+    /// Tells only of that backend, such as 127.0.0.1:8080 or unix:/run/app.sock
+    #[arg(long, value_name = "ADDR", value_parser = NonEmptyStringValueParser::new())]
+    pub peer: Option<String>,
+
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// Where and how to look.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Where the window begins: 15m, 2h30m, 1d (ago), 14:30, or RFC 3339 [default: 15m]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub since: Option<Timestamp>,
+
+    /// Where the window ends, in the same forms [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub until: Option<Timestamp>,
+
+    /// The pid of the nginx master to look at, where several run
+    #[arg(long, value_name = "MASTER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Option<u32>,
+
+    /// nginx's main configuration file [default: as nginx was started]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// nginx's prefix, for relative paths [default: as nginx was built or started]
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<PathBuf>,
+
+    /// Whether to greet the backends (which runs no application code), only to connect, or neither
+    #[arg(long, value_name = "HOW", default_value = "full")]
+    pub probe: Probe,
+
+    /// How long looking may take
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = moment::timeout)]
+    pub timeout: SignedDuration,
+}
+
+/// How the result looks.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The form of the result
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+
+    /// Whether text has colour; auto obeys NO_COLOR
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// An id, an errno, a status, a log line in quotes, or - to read a line from standard input
+    #[arg(required_unless_present = "list", value_name = "WHAT", num_args = 1..)]
+    pub what: Vec<String>,
+
+    /// Lists everything that can be explained
+    #[arg(long, conflicts_with = "what")]
+    pub list: bool,
+
+    #[command(flatten)]
+    pub show: Show,
+}
+
+#[derive(Debug, Args)]
+pub struct Capture {
+    /// The file to write, which must not exist; - for standard output [default: why502-HOST-TIME.json.gz]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// Forms of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// When text has colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How to ask the backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    Full,
+    Connect,
+    None,
+}

@@ -1,0 +1,212 @@
+//! The program as a program: exit status, standard output and standard error.
+
+use std::io::{Read, Write};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn why502(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_why502"));
+    // The zone decides what "14:30" means, and the rest decides about colour.
+    command.args(arguments).env_clear().env("TZ", "UTC").stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    why502(arguments).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).expect("results are UTF-8")
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).expect("messages are UTF-8")
+}
+
+/// Status, standard output and standard error as one text.
+#[track_caller]
+fn told(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    let code = output.status.code().expect("no signal ended it");
+    format!("exit status: {code}\n--- stdout\n{}--- stderr\n{}", stdout(&output), stderr(&output))
+}
+
+#[test]
+fn an_unknown_word_is_refused_with_the_nearest_one() {
+    insta::assert_snapshot!(told(&["explain", "connect-refusd"]));
+}
+
+#[test]
+fn a_bundle_that_is_not_there_is_named() {
+    insta::assert_snapshot!(told(&["--bundle", "/nonexistent/bundle.json.gz"]));
+}
+
+#[test]
+fn a_bundle_that_is_none_is_refused() {
+    let output = output(&["--bundle", "/dev/null"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("error: the bundle cannot be read\n  where: /dev/null\n  why:   "));
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_nothing_on_standard_output() {
+    for arguments in [
+        &["--since", "soon"][..],
+        &["--until", "2h", "--since", "1h"],
+        &["--probe", "hard"],
+        &["--timeout", "0s"],
+        &["--format", "xml"],
+        &["explain"],
+        &["explain", "--list", "111"],
+        &["explain", "nothing-of-that-kind"],
+        &["frobnicate"],
+        &["--bundle", "x", "--since", "1h"],
+        &["--pid", "0"],
+    ] {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(stderr(&output).starts_with("error: "), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_errno_is_explained() {
+    let output = output(&["explain", "ECONNREFUSED"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("111 ECONNREFUSED: Connection refused\n"));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_symptom_is_explained_with_the_causes_that_it_can_have() {
+    let output = output(&["explain", "connect-refused", "--format", "json"]);
+    let explained: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(explained["kind"], "symptom");
+    assert!(!explained["causes"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn a_cause_is_explained_by_its_page() {
+    let output = output(&["explain", "wrong-upstream-port"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("wrong-upstream-port\n  "));
+    assert!(stdout(&output).contains("\nHow we know\n"));
+}
+
+#[test]
+fn a_line_is_taken_from_standard_input_and_its_escapes_stay_text() {
+    let mut child = why502(&["explain", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let line = b"2026/05/02 15:02:04 [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream, \
+        client: 10.0.0.1, server: a, request: \"GET /\x1b[2J\xff HTTP/1.1\", upstream: \"http://127.0.0.1:1/\"\n";
+    child.stdin.take().expect("piped").write_all(line).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("GET /\\x1b[2J\u{fffd} HTTP/1.1"), "{}", stdout(&output));
+    assert!(!output.stdout.contains(&0x1b));
+}
+
+#[test]
+fn the_list_names_causes_and_symptoms() {
+    let output = output(&["explain", "--list"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("\nThe address nginx dials\n"));
+    assert!(stdout(&output).contains("wrong-upstream-port"));
+    assert!(stdout(&output).contains("connect-refused, connect-timeout"));
+}
+
+#[test]
+fn the_demonstration_needs_nothing_and_succeeds() {
+    let output = output(&["demo"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("why502: "));
+    assert!(stderr(&output).starts_with("why502 demo: a recorded incident"));
+    assert!(!output.stdout.contains(&0x1b), "a pipe gets no colour");
+}
+
+#[test]
+fn colour_comes_when_it_is_asked_for() {
+    assert!(output(&["demo", "--color", "always"]).stdout.contains(&0x1b));
+    let output = why502(&["demo"]).env("NO_COLOR", "1").output().expect("the program starts");
+    assert!(!output.stdout.contains(&0x1b));
+}
+
+#[test]
+fn json_is_json_and_nothing_else() {
+    let output = output(&["demo", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(report["schema"], "why502.report/1");
+}
+
+#[test]
+fn any_host_gets_an_answer_in_time() {
+    let started = std::time::Instant::now();
+    let output = output(&["diagnose", "--since", "1m", "--probe", "none", "--format", "json"]);
+    assert!(started.elapsed().as_secs() < 10, "the default deadline is three seconds");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let status = match report["verdict"].as_str() {
+        Some("healthy" | "degraded") => 0,
+        Some("faulty") => 1,
+        Some("inconclusive") => 3,
+        other => panic!("{other:?} is no verdict"),
+    };
+    assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+}
+
+#[test]
+fn a_capture_is_diagnosed_as_the_host_was() {
+    let folder = std::env::temp_dir().join(format!("why502-capture-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    let file = folder.join("capture.json.gz");
+    let path = file.to_str().expect("a plain path");
+    let written = output(&["capture", "-o", path, "--probe", "none"]);
+    assert_eq!((written.status.code(), stdout(&written)), (Some(0), format!("{path}\n").as_str()));
+    assert!(stderr(&written).contains("log lines and configuration"));
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("it was written"));
+    assert_eq!(mode & 0o777, 0o600);
+
+    let report = output(&["--bundle", path, "--format", "json"]);
+    assert!(serde_json::from_slice::<Value>(&report.stdout).is_ok(), "{}", stderr(&report));
+    let again = output(&["--bundle", path, "--format", "json"]);
+    assert_eq!(stdout(&report), stdout(&again), "one capture, one report");
+
+    let refused = output(&["capture", "-o", path, "--probe", "none"]);
+    assert_eq!(refused.status.code(), Some(2), "nothing is overwritten");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let mut child = why502(&["explain", "--list", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("it is UTF-8");
+    assert_eq!((child.wait().expect("it ends").code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn every_verb_has_help_with_examples_in_80_columns() {
+    for verb in [&[][..], &["diagnose"], &["explain"], &["demo"], &["capture"], &["completions"]] {
+        let output = output(&[verb, &["--help"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("Examples:"), "{verb:?}");
+        let long: Vec<&str> = stdout(&output).lines().filter(|it| it.chars().count() > 80).collect();
+        assert!(long.is_empty(), "{verb:?}: {long:?}");
+    }
+}
+
+#[test]
+fn completions_are_printed() {
+    let output = output(&["completions", "bash"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("_why502"));
+}
