@@ -72,3 +72,30 @@ impl Default for Request {
 pub fn collect(request: &Request) -> Snapshot {
     plan::run(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_collection_that_has_no_time_still_ends_with_a_snapshot() {
+        let started = Instant::now();
+        let request =
+            Request { deadline: Duration::from_millis(1), probe: ProbeLevel::None, ..Request::default() };
+        let snapshot = collect(&request);
+        // Far more than it takes, far less than a reader that is waited for.
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(snapshot.processes.obstacle().is_some() || snapshot.units.obstacle().is_some());
+    }
+
+    #[test]
+    fn a_span_ends_now_unless_it_is_over() {
+        let between = Span::Between("2026-05-02T12:00:00Z".parse().unwrap(), None);
+        let request = Request { span: between, probe: ProbeLevel::None, ..Request::default() };
+        let snapshot = collect(&request);
+        assert_eq!(snapshot.window.to, snapshot.collected_at);
+        assert!(snapshot.processes.value().is_none_or(|it| !it.is_empty()));
+    }
+}

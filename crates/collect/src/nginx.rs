@@ -8,19 +8,23 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use memchr::memmem;
 use nginx_conf::{BuiltIn, Config, Directive, LogDestination, Version, View};
 use snapshot::{Master, Nginx, Process, Reading, Reason, Unit, Worker};
 
 use crate::host::clock::Clock;
 use crate::host::disks::Used;
-use crate::host::files::FsFiles;
+use crate::host::files::{FsFiles, open};
 use crate::host::obstacle;
 use crate::host::processes::Proc;
 use crate::host::users::Users;
 
 /// Larger binaries are not searched.
 const MAX_BINARY_BYTES: u64 = 128 << 20;
+
+/// Files of time zones are a few kilobytes.
+const MAX_ZONE_BYTES: u64 = 1 << 20;
 
 /// Directories that are asked about.
 const MAX_DIRECTORIES: usize = 100;
@@ -48,6 +52,8 @@ pub struct Instance {
     pub temp_paths: Vec<(String, PathBuf)>,
     /// Its root directory: `/`, or `/proc/PID/root`.
     pub root: PathBuf,
+    /// The zone of its error log: a container has its own.
+    pub zone: TimeZone,
 }
 
 impl Instance {
@@ -117,7 +123,7 @@ pub fn stopped(units: &[Unit], running: &[Instance], host: Host, wanted: &Wanted
         .filter(|unit| unit.name.ends_with(".service") && unit.load_state != "masked")
         .filter(|unit| running.iter().all(|it| it.nginx.unit.as_deref() != Some(unit.name.as_str())))
         .filter_map(|unit| {
-            let line = parse_command_line(unit.exec_start.split("; ").last().unwrap_or_default());
+            let line = parse_command_line(&unit.exec_start);
             let name = Path::new(&line.binary).file_name()?.to_str()?.to_owned();
             let installed = is_nginx_name(&name) && Path::new(&line.binary).exists();
             installed.then(|| from_binary(&line, Some(unit), host, wanted))
@@ -193,13 +199,15 @@ fn from_master(process: &Process, host: Host, wanted: &Wanted) -> Option<Instanc
     let line = parse_command_line(&title);
     let pid = process.pid.to_string();
     let folder = PathBuf::from("/proc").join(&pid);
-    let mounts = (host.proc.mounts_of(&pid), host.proc.mounts_of("self"));
-    let root = match mounts {
-        (Some(theirs), Some(ours)) if theirs != ours => Some(folder.join("root")),
-        _ => None,
+    // Without rights the namespaces cannot be compared. In a container it is another one; that its files cannot be read is
+    // then said where it is tried, instead of taking the host's files for its own.
+    let same = |theirs: Option<String>, ours: Option<String>| match (theirs, ours) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => !host.proc.is_contained(process.pid),
     };
-    let network = (host.proc.network_of(&pid), host.proc.network_of("self"));
-    let same_network = !matches!(network, (Some(theirs), Some(ours)) if theirs != ours);
+    let same_mounts = same(host.proc.mounts_of(&pid), host.proc.mounts_of("self"));
+    let root = (!same_mounts).then(|| folder.join("root"));
+    let same_network = same(host.proc.network_of(&pid), host.proc.network_of("self"));
     let executable = process.executable.clone().unwrap_or_else(|| line.binary.clone());
     let binary = executable.trim_end_matches(" (deleted)").to_owned();
     let binary_deleted = executable.ends_with(" (deleted)");
@@ -349,10 +357,21 @@ fn new_instance(
         config,
         built_in,
         temp_paths,
+        zone: if folder == Path::new("/") { clock.zone.clone() } else { zone_of(&folder) },
         root: folder,
     };
     instance.nginx.worker_user = configured_user(&instance, users, clock);
     instance
+}
+
+/// The zone below another root; without a file it is UTC, as tzset(3) says.
+fn zone_of(root: &Path) -> TimeZone {
+    let read = || {
+        let mut bytes = Vec::new();
+        open(root, Path::new("/etc/localtime")).ok()?.take(MAX_ZONE_BYTES).read_to_end(&mut bytes).ok()?;
+        TimeZone::tzif("local", &bytes).ok()
+    };
+    read().unwrap_or(TimeZone::UTC)
 }
 
 /// The user that workers would get, by the configuration or the build.
@@ -523,6 +542,7 @@ fn cache_paths(directives: &[Directive]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Folder;
 
     #[test]
     fn options_are_read_from_the_title_of_the_master() {
@@ -551,6 +571,33 @@ mod tests {
         assert_eq!(build.option("--user").as_deref(), Some("www"));
         assert_eq!(build.option("--group"), None);
         assert_eq!(parse_build(b"nothing of that"), Build::default());
+    }
+
+    #[test]
+    fn a_stopped_service_is_known_by_its_unit() {
+        let folder = Folder::new()
+            .file("nginx", "nginx version: nginx/1.22.1\nconfigure arguments: --prefix=/opt/x\n");
+        let unit = |name: &str, state: &str| Unit {
+            name: name.into(),
+            active_state: state.into(),
+            file_state: "enabled".into(),
+            exec_start: format!(
+                "{}/nginx -g daemon on; master_process on; -c /none/{name}",
+                folder.path().display()
+            ),
+            ..Unit::default()
+        };
+        let units = [unit("backend.service", "inactive"), unit("nginx.service", "failed")];
+        let (proc, clock, users) =
+            (Proc::at("/nowhere"), Clock::fixed("2026-05-02T13:00:00Z"), Users::default());
+        let host = Host { processes: &[], proc: &proc, clock: &clock, users: &users };
+        let mut found = stopped(&units, &[], host, &Wanted::default());
+        order(&mut found, &units, &Wanted::default());
+        let names: Vec<_> = found.iter().map(|it| it.nginx.unit.as_deref().unwrap()).collect();
+        assert_eq!(names, ["nginx.service", "backend.service"]);
+        assert_eq!((found[0].nginx.version.as_str(), found[0].nginx.prefix.as_str()), ("1.22.1", "/opt/x"));
+        assert_eq!(found[0].nginx.config_path, "/none/nginx.service");
+        assert!(found[0].nginx.config.value().is_none());
     }
 
     #[test]

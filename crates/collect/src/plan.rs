@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use snapshot::{Process, Reading, Snapshot, Unit, Window};
+use snapshot::{Peer, PeerSight, Process, Reading, Snapshot, Unit, Window};
 
 use crate::host::cgroups::Cgroups;
 use crate::host::changes::Watched;
@@ -68,12 +68,17 @@ pub fn run(request: &Request) -> Snapshot {
             nginx::running(host, &wanted)
         })
     };
-    let mut instances = running.finish(deadline).unwrap_or_default();
+    let (mut instances, not_found) = match running.finish(deadline) {
+        Ok(instances) => (instances, None),
+        Err(unread) => (Vec::new(), Some(unread)),
+    };
 
     // Only an nginx that does not run needs to know of the units; they take longest.
-    let mut units = Pending::Running(units_task);
+    let mut units_task = Some(units_task);
+    let mut units = None;
     if !instances.iter().any(nginx::is_main) && wanted.pid.is_none() {
-        let units = units.get(deadline).value().cloned().unwrap_or_default();
+        units = units_task.take().map(|it| it.reading(deadline));
+        let units = units.as_ref().and_then(Reading::value).cloned().unwrap_or_default();
         let host = nginx::Host { processes: &list, proc: &proc, clock: &clock, users: &users };
         let stopped = nginx::stopped(&units, &instances, host, &wanted);
         instances.extend(stopped);
@@ -117,14 +122,15 @@ pub fn run(request: &Request) -> Snapshot {
         let context = logs::Context {
             root: place.root.clone(),
             window,
-            zone: clock.zone.clone(),
+            zone: first.map_or_else(|| clock.zone.clone(), |it| it.zone.clone()),
             // The peers that the logs blame still have to be looked at.
             deadline: started + (deadline - started).mul_f64(SHARE_OF_LOGS),
         };
         start("nginx's logs", move || logs::read_files(&instances[0], &context))
     });
 
-    let units = units.take(deadline);
+    let units =
+        units.or_else(|| units_task.map(|it| it.reading(deadline))).unwrap_or_else(Reading::not_asked);
     let earlier_task = {
         let (failed, at) = (units_to_ask(units.value(), first), clock.now);
         start("journalctl", move || match failed.is_empty() {
@@ -161,6 +167,7 @@ pub fn run(request: &Request) -> Snapshot {
 
     // The peers, once it is known which ones fail.
     let requests = peer_list::requests(first, &log_files, request.peer.as_deref());
+    let names: Vec<Peer> = requests.iter().map(|it| it.peer.clone()).collect();
     let peers_task = {
         let (instances, place, probe, collected_at) =
             (instances.clone(), place.clone(), request.probe, clock.now);
@@ -189,7 +196,9 @@ pub fn run(request: &Request) -> Snapshot {
     let mut cgroups = cgroups_task.reading(deadline);
     let disks = disks_task.reading(deadline);
     let changes = changes_task.reading(deadline);
-    let peers = peers_task.finish(deadline).unwrap_or_default();
+    // What was to be looked at is told even if nothing came of it.
+    let peers =
+        peers_task.finish(deadline).unwrap_or_else(|_| names.into_iter().map(PeerSight::new).collect());
 
     // The second readings.
     let mut all: Vec<Process> = scan.processes.clone();
@@ -204,10 +213,11 @@ pub fn run(request: &Request) -> Snapshot {
 
     let mut nginx: Vec<snapshot::Nginx> = instances.iter().map(|it| it.nginx.clone()).collect();
     nginx.iter_mut().for_each(|it| nginx::fill_in_workers(it, &all));
-    let (nginx, processes) = match processes {
-        Ok(_) => (Reading::seen(nginx, "/proc", clock.now), Reading::seen(all, "/proc", clock.now)),
+    let (nginx, processes) = match (processes, not_found) {
+        (Ok(_), Some(unread)) => (Reading::Unread(unread), Reading::seen(all, "/proc", clock.now)),
+        (Ok(_), None) => (Reading::seen(nginx, "/proc", clock.now), Reading::seen(all, "/proc", clock.now)),
         // An installed nginx may have been found, but whether one runs is not known.
-        Err(unread) => (Reading::Unread(unread.clone()), Reading::Unread(unread)),
+        (Err(unread), _) => (Reading::Unread(unread.clone()), Reading::Unread(unread)),
     };
     Snapshot {
         collected_at: clock.now,
@@ -241,35 +251,6 @@ fn units_to_ask(units: Option<&Vec<Unit>>, first: Option<&Instance>) -> Vec<Stri
     };
     let units = units.map_or(&[][..], Vec::as_slice);
     units.iter().filter(troubled).map(|it| it.name.clone()).take(MAX_UNITS_TO_ASK).collect()
-}
-
-/// A reading that may be asked for before all others are.
-enum Pending<T> {
-    Running(Task<Reading<T>>),
-    Done(Reading<T>),
-}
-
-impl<T> Pending<T> {
-    fn get(&mut self, deadline: Instant) -> &Reading<T> {
-        if let Pending::Running(_) = self {
-            *self = match std::mem::replace(self, Pending::Done(Reading::not_asked())) {
-                Pending::Running(task) => Pending::Done(task.reading(deadline)),
-                done => done,
-            };
-        }
-        match self {
-            Pending::Done(reading) => reading,
-            Pending::Running(_) => unreachable!("it was just awaited"),
-        }
-    }
-
-    fn take(mut self, deadline: Instant) -> Reading<T> {
-        self.get(deadline);
-        match self {
-            Pending::Done(reading) => reading,
-            Pending::Running(task) => task.reading(deadline),
-        }
-    }
 }
 
 /// Starts a reader that needs the clocks.

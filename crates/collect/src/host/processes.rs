@@ -262,7 +262,12 @@ impl Proc {
         link(&self.root.join(pid).join("ns/mnt"))
     }
 
-    /// The real user, group and groups of a process.
+    /// Whether a process lives in a pid namespace below ours, as those in containers do. Anybody may read that.
+    pub fn is_contained(&self, pid: u32) -> bool {
+        text(self.of(pid).join("status")).is_some_and(|it| status_ids(&it, "NSpid:").len() > 1)
+    }
+
+    /// The effective user and group, and the groups of a process.
     pub fn credentials(&self, pid: u32) -> io::Result<(u32, u32, Vec<u32>)> {
         let status = fs::read(self.of(pid).join("status"))?;
         let status = String::from_utf8_lossy(&status);
@@ -447,6 +452,13 @@ mod tests {
         proc.second_reading(&mut processes, Duration::from_millis(200));
         assert_eq!(processes[1].cpu_now_pct, Some(50.0));
         drop(folder);
+    }
+
+    #[test]
+    fn a_process_with_a_second_pid_is_in_a_container() {
+        let folder = Folder::new().file("7/status", "NSpid:\t7\t1\n").file("8/status", "NSpid:\t8\n");
+        let proc = Proc::at(folder.path());
+        assert_eq!([7, 8, 9].map(|pid| proc.is_contained(pid)), [true, false, false]);
     }
 
     #[test]
