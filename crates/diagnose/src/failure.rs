@@ -3,9 +3,10 @@
 //! The error log holds no status and the access log no reason: an entry of one is matched with the request of the
 //! other by request line, client and time. What stays alone is still a failure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp, civil, tz};
+use nginx_conf::{LogDestination, View};
 use nginx_logs::access::{Attempt, Escape, Format};
 use nginx_logs::{Symptom, error};
 use snapshot::{LogFile, LogKind, LogLine, Peer, Snapshot};
@@ -84,6 +85,10 @@ pub struct Access {
     pub line: String,
     /// Whether an error-log entry was joined to it.
     pub explained: bool,
+    /// Index of its log in the Snapshot.
+    pub log: usize,
+    /// Where the format tells nothing about upstreams: the passes that its path can have led to, as indices into the view's.
+    pub passes: Vec<usize>,
 }
 
 impl Access {
@@ -136,7 +141,7 @@ pub fn read(snapshot: &Snapshot) -> Failures {
             _ => None,
         })
         .collect();
-    for log in &snapshot.logs {
+    for (index, log) in snapshot.logs.iter().enumerate() {
         let Some(lines) = log.lines.value() else { continue };
         match &log.kind {
             LogKind::Error => {
@@ -151,7 +156,7 @@ pub fn read(snapshot: &Snapshot) -> Failures {
                     _ => Escape::Default,
                 };
                 let format = Format::compile(text, escape);
-                all.accesses.extend(lines.lines.iter().filter_map(|line| read_access(&format, log, line)));
+                all.accesses.extend(lines.lines.iter().filter_map(|line| read_access(&format, log, index, line)));
             }
         }
     }
@@ -255,7 +260,7 @@ fn civil_in(time: civil::DateTime, zone: tz::Offset) -> Option<Timestamp> {
     zone.to_timestamp(time).ok()
 }
 
-fn read_access(format: &Format, log: &LogFile, line: &LogLine) -> Option<Access> {
+fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> Option<Access> {
     let record = format.parse(line.text.as_bytes())?;
     let get = |name: &str| record.get(name).map(|it| it.to_string()).filter(|it| it != "-").unwrap_or_default();
     let parts = record.request();
@@ -280,8 +285,37 @@ fn read_access(format: &Format, log: &LogFile, line: &LogLine) -> Option<Access>
         reference: reference(log, line),
         line: line.text.clone(),
         explained: false,
+        log: index,
+        passes: Vec::new(),
     })
 }
+
+/// Routes the requests of logs whose format tells nothing about upstreams, so that an answer can be told from a static
+/// file. Only the servers that write to a log are asked.
+pub fn route(failures: &mut Failures, snapshot: &Snapshot, view: &View) {
+    let mute: HashSet<usize> = failures.accesses.iter().filter(|it| !it.tells_upstream).map(|it| it.log).collect();
+    let writes_to = |server: usize, path: &str| {
+        let targets = view.access_logs_at(Some(server), None);
+        targets.iter().any(|it| matches!(&it.to, LogDestination::File(file) if file.as_os_str() == path))
+    };
+    for index in mute {
+        let path = &snapshot.logs[index].path;
+        let servers = (0..view.servers().len()).filter(|it| writes_to(*it, path)).take(MOST_SERVERS);
+        let servers: Vec<usize> = servers.collect();
+        let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+        for access in failures.accesses.iter_mut().filter(|it| it.log == index && !it.tells_upstream) {
+            let routed = known.entry(access.path.clone()).or_insert_with(|| {
+                let routes = servers.iter().map(|it| view.route_in(*it, &access.path));
+                let passes = routes.flat_map(|it| [it.pass, it.fallback.and_then(|(_, pass)| pass)]).flatten();
+                passes.filter_map(|pass| view.passes().iter().position(|it| std::ptr::eq(it, pass))).collect()
+            });
+            access.passes.clone_from(routed);
+        }
+    }
+}
+
+/// A log that more servers share says nothing about which of them wrote a line.
+const MOST_SERVERS: usize = 50;
 
 /// Matches error entries with requests. Several entries may belong to one request (one for each try).
 fn join(all: &mut Failures) {
@@ -298,11 +332,9 @@ fn join(all: &mut Failures) {
         // Entries of one connection's request share it; another connection needs another access line.
         let same = |it: &usize| taken.get(it).is_none_or(|owner| *owner == (entry.pid, entry.connection));
         let begin = candidates.partition_point(|it| all.accesses[*it].at < entry.at - SignedDuration::from_secs(1));
-        let found = candidates[begin..]
-            .iter()
-            .take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN)
-            .find(|it| same(it));
-        if let Some(&access) = found {
+        let near = candidates[begin..].iter().take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN);
+        let best = near.filter(|it| same(it)).min_by_key(|it| unlikeness(entry, &all.accesses[**it]));
+        if let Some(&access) = best.filter(|it| unlikeness(entry, &all.accesses[**it]) < NO_MATCH) {
             taken.insert(access, (entry.pid, entry.connection));
             joined.push((index, access));
         }
@@ -310,5 +342,23 @@ fn join(all: &mut Failures) {
     for (entry, access) in joined {
         all.entries[entry].access = Some(access);
         all.accesses[access].explained = true;
+    }
+}
+
+const NO_MATCH: u8 = 9;
+
+/// How badly a request of the same request line and time fits an error entry. A request that went well in its only try
+/// can only belong to an entry that came after its header was sent.
+fn unlikeness(entry: &Failure, access: &Access) -> u8 {
+    let peer = entry.peer.as_ref().map(Peer::to_string);
+    let tried = access.attempts.iter().any(|it| it.addr == peer);
+    let late = entry.action.contains("reading upstream") || entry.action.contains("to client");
+    match (access.failed(), access.attempts.len(), access.tells_upstream) {
+        (true, ..) if tried || !access.tells_upstream || peer.is_none() => 0,
+        (false, 2.., _) if tried => 1,
+        (true, ..) => 2,
+        (false, ..) if late => 3,
+        (false, _, false) => 4,
+        _ => NO_MATCH,
     }
 }

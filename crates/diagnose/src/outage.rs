@@ -8,6 +8,7 @@ use snapshot::{Process, Unit};
 use crate::case::{Blind, Case};
 use crate::events::Event;
 use crate::failure::Access;
+use crate::groups;
 use crate::scene::Scene;
 use crate::story::{self, How, Life};
 use crate::verdict::{Fact, Factual};
@@ -183,9 +184,19 @@ fn has_served(case: &Case, life: &Life) -> bool {
 /// Requests that this peer answered well, among those that the Snapshot keeps.
 pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access> {
     let peer = case.peer_name();
-    case.scene.failures.accesses.iter().filter(move |it| {
+    let scene = case.scene;
+    let leading: Vec<usize> = case.peer().map_or_else(Vec::new, |peer| {
+        let passes = scene.view.passes().iter().enumerate();
+        passes.filter(|(_, it)| groups::leads_to(it, peer, scene.view, scene.snapshot)).map(|(index, _)| index).collect()
+    });
+    scene.failures.accesses.iter().filter(move |it| {
         let by = it.last_attempt().and_then(|it| it.addr.as_deref());
-        (by == Some(peer.as_str()) || !it.tells_upstream) && (100..500).contains(&it.status) && it.status != 499
+        let ours = if it.tells_upstream {
+            by == Some(peer.as_str())
+        } else {
+            it.passes.iter().any(|pass| leading.contains(pass))
+        };
+        ours && (100..500).contains(&it.status) && it.status != 499
     })
 }
 

@@ -35,7 +35,8 @@ pub struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Parses and indexes.
     pub fn new(snapshot: &'a Snapshot, config: &'a Config, view: &'a View<'a>) -> Scene<'a> {
-        let failures = failure::read(snapshot);
+        let mut failures = failure::read(snapshot);
+        failure::route(&mut failures, snapshot, view);
         let groups = groups::group(&failures, view, snapshot);
         let nginx = snapshot.nginx.value().and_then(|it| it.first());
         Scene { snapshot, config, view, nginx, groups, failures, events: events::timeline(snapshot) }

@@ -69,10 +69,17 @@ pub fn workers<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Vec<&'a Proces
     if kept.is_empty() { family } else { kept }
 }
 
-/// The state that keeps every worker from working: stopped by a signal, or in uninterruptible sleep.
-pub fn stuck_state(workers: &[&Process]) -> Option<char> {
-    let stuck = |it: &&Process| matches!(it.state, 'T' | 't' | 'D');
-    (!workers.is_empty() && workers.iter().all(stuck)).then(|| workers[0].state)
+/// The processes that are stuck, if that keeps every request from being served: every worker, or the one process that
+/// accepts connections, is stopped by a signal or in uninterruptible sleep.
+pub fn stuck<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Vec<&'a Process> {
+    let is_stuck = |it: &&Process| matches!(it.state, 'T' | 't' | 'D');
+    let workers = workers(case, backend);
+    if !workers.is_empty() && workers.iter().all(is_stuck) {
+        return workers;
+    }
+    // A program that serves by itself may have children that hold its socket without serving it.
+    let accepting = backend.processes.iter().min_by_key(|it| (it.started_at, it.pid)).copied();
+    accepting.into_iter().filter(is_stuck).filter(|_| !is_pool(backend.kind)).collect()
 }
 
 /// Servers of which each worker process takes one request at a time, so that all of them can be busy.

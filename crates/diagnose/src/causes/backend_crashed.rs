@@ -41,6 +41,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             other => Ok(Verdict::ruled_out(outage::why_not(&other))),
         };
     }
+    if let other @ (Outage::StartFails { .. } | Outage::OomKilled { .. } | Outage::AddressTaken { .. }) = outage::of(case)? {
+        return Ok(Verdict::ruled_out(outage::why_not(&other)));
+    }
     let unit = backend.unit(case.scene);
     let Some(deaths) = deaths::near(case)? else {
         return Ok(Verdict::ruled_out("no process of the backend ended when the requests failed"));

@@ -38,12 +38,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let name = backend.name(scene);
     let workers = vitals::workers(case, backend);
     let queue = vitals::queue_fact(backend);
-    if let (Some(state), Some(fact)) = (vitals::stuck_state(&workers), vitals::state_fact(case, &workers))
+    let stuck = vitals::stuck(case, backend);
+    if let (Some(first), Some(fact)) = (stuck.first(), vitals::state_fact(case, &stuck))
         && vitals::answers_greeting(case) != Some(true)
     {
+        let state = first.state;
         let how = if state == 'D' { "hangs in uninterruptible sleep" } else { "is stopped by a signal (SIGSTOP)" };
         let found = confirmed(format!("{name} {how}: it accepts connections and answers none")).decisive(fact);
-        return Ok(advice(case, found, queue, &workers, state).into());
+        return Ok(advice(case, found, queue, &stuck, state).into());
     }
     if vitals::answers_greeting(case) == Some(true) {
         return Ok(Verdict::ruled_out("it answers a greeting of our own"));

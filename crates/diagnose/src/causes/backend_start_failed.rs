@@ -1,4 +1,5 @@
 use super::backend_not_running::nothing_listens;
+use crate::deaths::{self, Death};
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -26,7 +27,9 @@ cause! {
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
-    if !matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing) {
+    // A server that listens before it loads the application takes connections that it then drops.
+    let dropped = matches!(case.group.symptom, Symptom::PrematureClose | Symptom::ReadReset);
+    if dropped && deaths::near(case)?.is_none_or(|it| it.death != Death::Crash) {
         return Ok(Verdict::NotIt);
     }
     let (unit, fact, words, attempts) = match outage::of(case)? {

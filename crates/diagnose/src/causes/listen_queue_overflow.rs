@@ -49,7 +49,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         });
     };
     let workers = vitals::workers(case, backend);
-    if let Some(state) = vitals::stuck_state(&workers) {
+    if let Some(state) = vitals::stuck(case, backend).first().map(|it| it.state) {
         return Ok(Verdict::ruled_out(format!("its processes are stuck (state {state}), so that nobody empties the queue")));
     }
     if there.waiting.is_some_and(|it| it >= backlog.max(1)) && vitals::answers_greeting(case) != Some(true) {

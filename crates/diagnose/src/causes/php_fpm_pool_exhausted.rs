@@ -41,8 +41,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if fpm.master_pid.is_none() {
         return Ok(Verdict::NotIt);
     }
-    let workers = vitals::workers(case, backend);
-    if vitals::stuck_state(&workers).is_some() {
+    if !vitals::stuck(case, backend).is_empty() {
         return Ok(Verdict::ruled_out("its children are stuck, not busy"));
     }
     let max = pool.max_children();

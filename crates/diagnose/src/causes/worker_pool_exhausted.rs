@@ -36,7 +36,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out("it speaks another protocol than nginx"));
     }
     let workers = vitals::workers(case, backend);
-    if vitals::stuck_state(&workers).is_some() {
+    if !vitals::stuck(case, backend).is_empty() {
         return Ok(Verdict::ruled_out("its workers are stuck, not busy"));
     }
     let name = backend.name(scene);
