@@ -90,7 +90,7 @@ mod tests {
         for message in [GUNICORN, NGINX_TLS] {
             for end in 0..message.len() {
                 let prefix = &message[..end];
-                (complete(prefix), wants_tls(prefix), detail(prefix));
+                let _ = (complete(prefix), wants_tls(prefix), detail(prefix));
             }
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! The protocol that nginx is configured to speak is tried first. Only when that is not spoken the others follow, side by
 //! side; so a healthy peer sees one connection, and none ever sees more than four at a time. A server with a single
-//! worker serves them one after another: the silent one is hung up before the others come, and HTTP comes first.
+//! worker serves them one after another: the silent one is hung up before the others come, and HTTP comes first. After
+//! silence only those protocols follow whose servers would have waited for more: what is left may be a full queue, and
+//! each connection takes a place in it.
 
 pub(crate) mod connect;
 pub(crate) mod fastcgi;
@@ -75,6 +77,7 @@ pub(crate) fn greet(
     let others: Vec<Protocol> = match greetings.iter().find_map(|it| told(it.answer)) {
         // The answer itself says what to speak; one greeting confirms it.
         Some(protocol) => vec![protocol],
+        None if greetings.iter().all(|it| it.answer == Answer::Silent) => patient(*first).to_vec(),
         None => vec![Protocol::Http, Protocol::Fastcgi, Protocol::Uwsgi, Protocol::Tls],
     };
     let talks = others.into_iter().filter(|it| !configured.contains(it));
@@ -92,6 +95,21 @@ pub(crate) fn greet(
         greetings.extend(converse(vec![talk], deadline.min(Instant::now() + LAST_ROUND), Until::AllEnded));
     }
     greetings
+}
+
+/// The protocols whose servers stay silent when greeted in that one, because it looks like the beginning of something.
+/// The others hang up, or answer, as soon as they read it.
+fn patient(greeted: Protocol) -> &'static [Protocol] {
+    match greeted {
+        // A whole request and a whole preface: every server can tell that they are not its own.
+        Protocol::Http | Protocol::Http2 | Protocol::ProxyProtocol => &[],
+        // No end of a line in it.
+        Protocol::Fastcgi => &[Protocol::Http],
+        // Four bytes: fewer than the header of a TLS or a FastCGI record.
+        Protocol::Uwsgi => &[Protocol::Http, Protocol::Fastcgi, Protocol::Tls],
+        // To uWSGI it announces a longer block than it has.
+        Protocol::Tls => &[Protocol::Http, Protocol::Uwsgi],
+    }
 }
 
 /// The protocol that an answer gave away.

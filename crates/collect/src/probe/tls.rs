@@ -158,7 +158,7 @@ mod tests {
         message.extend(sized16(&handshake));
         assert_eq!(detail(&message), "ServerHello, TLS 1.3");
         for end in 0..message.len() {
-            (answers(&message[..end]), complete(&message[..end]), detail(&message[..end]));
+            let _ = (answers(&message[..end]), complete(&message[..end]), detail(&message[..end]));
         }
         // TLS 1.2 has no such extension, and maybe none at all.
         let without = [&message[..5], &message[5..message.len() - 8]].concat();
