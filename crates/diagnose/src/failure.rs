@@ -121,6 +121,8 @@ pub struct Notice {
     pub at: Timestamp,
     /// Level.
     pub level: error::Level,
+    /// The errno it gave, if any.
+    pub errno: Option<i32>,
     /// The message.
     pub message: String,
     /// `file:line`.
@@ -207,6 +209,7 @@ fn read_error(
             all.notices.push(Notice {
                 at: line.at,
                 level: stderr.level.unwrap_or(error::Level::Error),
+                errno: stderr.errno,
                 message: text(Some(stderr.message)),
                 reference: reference(log, line),
                 pid: 0,
@@ -220,13 +223,25 @@ fn read_error(
     }
     let message = text(Some(record.message));
     let Some(symptom) = record.symptom() else {
-        all.notices.push(Notice { at, level: record.level, message, reference: reference(log, line), pid: record.pid });
+        all.notices.push(Notice {
+            at,
+            level: record.level,
+            errno: record.linux_errno(),
+            message,
+            reference: reference(log, line),
+            pid: record.pid,
+        });
         return;
     };
     if symptom == Symptom::ConfigEmerg || symptom == Symptom::WorkerExit {
-        let notice =
-            Notice { at, level: record.level, message: message.clone(), reference: reference(log, line), pid: record.pid };
-        all.notices.push(notice);
+        all.notices.push(Notice {
+            at,
+            level: record.level,
+            errno: record.linux_errno(),
+            message: message.clone(),
+            reference: reference(log, line),
+            pid: record.pid,
+        });
     }
     let peer = match record.peer_among(sockets) {
         Some(it) => it.parse().ok(),

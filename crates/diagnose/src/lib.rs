@@ -21,6 +21,7 @@ mod heard;
 mod outage;
 mod own_answers;
 mod packet_filter;
+mod reload;
 mod report;
 mod rule;
 mod scene;

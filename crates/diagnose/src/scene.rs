@@ -192,6 +192,11 @@ impl<'a> Scene<'a> {
         workers.map(|it| it.started_at).min().or(Some(master.started_at))
     }
 
+    /// Whether the nginx under diagnosis runs.
+    pub fn nginx_runs(&self) -> bool {
+        self.nginx.is_some_and(|it| it.master.is_some())
+    }
+
     /// The unit under which nginx itself runs.
     pub fn nginx_unit(&self) -> Option<&'a Unit> {
         self.unit(self.nginx?.unit.as_deref()?)

@@ -12,11 +12,14 @@ mod backend_restarting;
 mod backend_slow;
 mod backend_start_failed;
 mod backend_worker_timeout;
+mod config_not_reloaded;
+mod config_reload_failed;
 mod dns_unresolvable;
 mod firewall_drop;
 mod firewall_reject;
 mod invalid_response;
 mod listen_queue_overflow;
+mod nginx_not_running;
 mod nginx_returned_error;
 mod no_route_to_upstream;
 mod php_fpm_pool_exhausted;
@@ -44,11 +47,14 @@ pub static CAUSES: &[&Cause] = &[
     &backend_slow::CAUSE,
     &backend_start_failed::CAUSE,
     &backend_worker_timeout::CAUSE,
+    &config_not_reloaded::CAUSE,
+    &config_reload_failed::CAUSE,
     &dns_unresolvable::CAUSE,
     &firewall_drop::CAUSE,
     &firewall_reject::CAUSE,
     &invalid_response::CAUSE,
     &listen_queue_overflow::CAUSE,
+    &nginx_not_running::CAUSE,
     &nginx_returned_error::CAUSE,
     &no_route_to_upstream::CAUSE,
     &php_fpm_pool_exhausted::CAUSE,

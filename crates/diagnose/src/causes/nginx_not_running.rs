@@ -1,0 +1,196 @@
+use crate::failure::Notice;
+use crate::reload::place_in;
+use crate::rule::*;
+use nginx_logs::error::Level;
+
+cause! {
+    /// nginx does not run.
+    ///
+    /// ## What you see
+    /// Clients get no answer at all (connection refused), or the answer of another program that took nginx's port.
+    ///
+    /// ## How we know
+    /// nginx is installed and there is no master process. Its unit, its journal and the configuration files say why: stopped
+    /// by somebody, refused its configuration, its port was taken, or killed.
+    ///
+    /// ## What to do
+    /// Remove the reason that is named, then start nginx.
+    ///
+    /// ## Not to be confused with
+    /// `config-reload-failed`: there nginx goes on with its old configuration. `nginx-worker-crash`: there the master
+    /// replaces workers that die.
+    "nginx-not-running",
+    explains: [],
+    leads_to: ["nginx-worker-crash"],
+    judge: Judge::Host(judge),
+}
+
+fn judge(scene: &Scene) -> Result<Verdict, Blind> {
+    let all = Blind::of("nginx processes", &scene.snapshot.nginx)?;
+    // With several nginx the first is the one asked about; one that runs answers for those that are only installed.
+    let Some(nginx) = all.value.first().filter(|_| all.value.iter().all(|it| it.master.is_none())) else {
+        return Ok(Verdict::NotIt);
+    };
+    let unit = scene.nginx_unit().or_else(|| scene.unit("nginx.service"));
+    let unit_name = unit.map_or("nginx.service", |it| it.name.as_str());
+    let none = all.fact("process", format!("{} is installed, and no nginx master process runs", nginx.binary));
+    let state = unit.map(|it| crate::outage::state_fact(scene, it));
+    let start = match unit {
+        Some(unit) => format!("systemctl start {}", unit.name),
+        None => nginx.binary.clone(),
+    };
+    let emergency = emergency(scene, unit);
+    let verify = format!("systemctl is-active {unit_name} || pgrep -x nginx");
+    let found = match emergency {
+        Some((notice, fact)) if is_taken(notice) => {
+            let port = port_of(&notice.message);
+            let (holder, held) = port.map(|it| holder(scene, it)).transpose()?.flatten().unzip();
+            let who = holder.clone().unwrap_or_else(|| "another process".to_owned());
+            let where_ = port.map_or_else(|| "its address".to_owned(), |it| format!("port {it}"));
+            let fix = match &holder {
+                Some(holder) => Fix::repair(format!("Stop {holder} or move it off {where_}, then start nginx"))
+                    .risk(format!("whatever {holder} serves there goes away"))
+                    .run(start.clone()),
+                None => Fix::repair(format!("Free {where_}, then start nginx")).run(start.clone()),
+            };
+            confirmed(format!("nginx does not run: {where_} is taken by {who}, so it could not start"))
+                .decisive(none)
+                .decisive(fact)
+                .supporting_each(held)
+                .fix(fix)
+        }
+        Some((Notice { message, .. }, fact)) => {
+            let fix = match place_in(message) {
+                Some(place) => Fix::repair(format!("Mend {place} ({message}), then start nginx")),
+                None => Fix::repair(format!("Mend what nginx complains of ({message}), then start it")),
+            };
+            confirmed(format!("nginx does not run: it refused to start: {message}"))
+                .decisive(none)
+                .decisive(fact)
+                .supporting_each(scene.config.problems.first().map(|it| Fact::new("config", scene.problem(it))))
+                .fix(fix.run(format!("nginx -t && {start}")))
+        }
+        None => stopped(scene, unit, none, &start),
+    };
+    Ok(found.supporting_each(state).verify(verify).prevent(format!("Alert when {unit_name} is not active")).into())
+}
+
+/// The last emergency of nginx, if it came at its last start and nothing of a later end is known.
+fn emergency<'s>(scene: &'s Scene, unit: Option<&Unit>) -> Option<(&'s Notice, Fact)> {
+    let last = scene.failures.notices.iter().rev().find(|it| it.level == Level::Emerg && !it.message.starts_with("still could not"));
+    let last = last?;
+    // An older emergency says nothing about a stop that somebody asked for afterwards.
+    let ended = unit.filter(|it| it.active_state == "inactive" && it.result == "success").and_then(|it| it.inactive_since);
+    if ended.is_some_and(|at| at > last.at + SignedDuration::from_secs(5)) {
+        return None;
+    }
+    let errno = last.errno.filter(|it| !last.message.contains(&format!("({it}: "))).map(|it| format!(" (errno {it})"));
+    let says = format!("nginx: [emerg] {}{}", last.message, errno.unwrap_or_default());
+    let fact = Fact::new("error-log", says).reference(last.reference.clone()).at(last.at);
+    Some((last, fact))
+}
+
+/// EADDRINUSE.
+fn is_taken(notice: &Notice) -> bool {
+    notice.message.starts_with("bind() to ") && notice.errno == Some(98)
+}
+
+/// The port of "bind() to 0.0.0.0:80 failed (98: …)".
+fn port_of(message: &str) -> Option<u16> {
+    let address = message.strip_prefix("bind() to ")?.split(' ').next()?;
+    address.rsplit_once(':')?.1.parse().ok()
+}
+
+/// Who listens on that port now.
+fn holder(scene: &Scene, port: u16) -> Result<Option<(String, Fact)>, Blind> {
+    let listeners = scene.listeners()?;
+    let Some(listener) = listeners.value.iter().find(|it| it.address.port() == port) else { return Ok(None) };
+    let process = listener.pids.iter().find_map(|pid| scene.process(*pid));
+    let name = match process {
+        Some(process) => match &process.unit {
+            Some(unit) => format!("{unit} ({}, pid {})", process.name, process.pid),
+            None => format!("{} (pid {})", process.name, process.pid),
+        },
+        None => format!("a process of uid {}", listener.uid),
+    };
+    let fact = listeners.fact("socket", format!("{} is held by {name}", listener.address));
+    Ok(Some((name, fact)))
+}
+
+/// nginx is down and did not complain: somebody stopped it, something killed it, or the files would not be accepted.
+fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found {
+    let since = unit.and_then(|it| it.inactive_since).map(|at| format!(" since {}", scene.clock(at))).unwrap_or_default();
+    if let Some(unit) = unit.filter(|it| it.active_state == "failed" && matches!(it.result.as_str(), "signal" | "oom-kill" | "core-dump"))
+    {
+        let how = if unit.result == "oom-kill" { "by the OOM killer".to_owned() } else { format!("by signal {}", unit.exit_status) };
+        return confirmed(format!("nginx does not run{since}: it was killed {how}"))
+            .decisive(none)
+            .fix(Fix::mitigate("Start nginx").run(start));
+    }
+    if let Some(problem) = scene.config.problems.first() {
+        let text = scene.problem(problem);
+        return confirmed(format!("nginx does not run{since}, and its configuration would be refused: {text}"))
+            .decisive(none)
+            .supporting(Fact::new("config", text.clone()))
+            .fix(Fix::repair(format!("Mend {text}, then start nginx")).because(problem.advice.clone()).run(format!("nginx -t && {start}")));
+    }
+    let why = match unit {
+        Some(unit) if unit.active_state == "failed" => format!("its unit failed ({})", unit.result),
+        Some(unit) if unit.load_state == "masked" => "its unit is masked".to_owned(),
+        Some(unit) if unit.file_state == "disabled" && unit.inactive_since.is_none() => {
+            "its unit is disabled and was not started since boot".to_owned()
+        }
+        _ => "somebody stopped it, and its configuration has no fault that could be seen".to_owned(),
+    };
+    confirmed(format!("nginx does not run{since}: {why}"))
+        .decisive(none)
+        .fix(Fix::mitigate("Start nginx").run(format!("nginx -t && {start}")).risk("none known: its configuration parses"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    fn down(host: Snapshot) -> Snapshot {
+        host.with(|it| {
+            let Reading::Seen(nginx) = &mut it.nginx else { return };
+            nginx.value[0].master = None;
+        })
+    }
+
+    #[test]
+    fn a_stopped_nginx_is_named() {
+        let report = check(&down(passing_to("proxy_pass http://127.0.0.1:8080")), "nginx-not-running: confirmed");
+        assert!(report.causes[0].summary.contains("somebody stopped it"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_the_reason_with_its_holder() {
+        let line = "[emerg] 300#300: bind() to 0.0.0.0:80 failed (98: Address already in use)";
+        let mut host = logged(down(passing_to("proxy_pass http://127.0.0.1:8080")), &[line]);
+        serving(&mut host, 400, "/usr/sbin/haproxy -db", "0.0.0.0:80");
+        let report = check(&host, "nginx-not-running: confirmed");
+        assert!(report.causes[0].summary.contains("port 80 is taken by haproxy"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_refused_configuration_is_the_reason_with_its_place() {
+        let line = "[emerg] 300#300: unknown directive \"proxy_red\" in /etc/nginx/nginx.conf:5";
+        let report = check(&logged(down(passing_to("proxy_pass http://127.0.0.1:1")), &[line]), "nginx-not-running: confirmed");
+        assert!(report.causes[0].fixes[0].title.contains("/etc/nginx/nginx.conf:5"), "{:?}", report.causes[0].fixes);
+    }
+
+    #[test]
+    fn an_nginx_that_runs_is_another_cause() {
+        check(&passing_to("proxy_pass http://127.0.0.1:8080"), "inconclusive");
+    }
+
+    #[test]
+    fn without_any_nginx_nothing_is_accused() {
+        let host = Snapshot::quiet().with(|it| it.nginx = seen(Vec::new()));
+        let report = crate::diagnose(&host);
+        assert!(report.causes.is_empty(), "{}", outline(&report));
+    }
+}
