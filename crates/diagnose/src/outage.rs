@@ -2,6 +2,7 @@
 //! one of them claims an outage.
 
 use jiff::{SignedDuration, Timestamp};
+use nginx_logs::Symptom;
 use nginx_logs::backend::EventKind;
 use snapshot::{Process, Unit};
 
@@ -223,21 +224,31 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
             matches!(it.kind, EventKind::UnitStarting { .. } | EventKind::UnitStarted { .. } | EventKind::UnitStopping { .. })
         })
         .collect();
-    let (around, all) = around_starts(case, &starts);
+    let (around, all) = around_starts(case, unit, &starts);
     if around > 0 {
         return Outage::Restarting { unit, starts, covered: around as f64 / all.max(1) as f64 };
     }
     Outage::None
 }
 
-/// How many failures lie in the gap around a start: from a little before it until the backend answers again.
-fn around_starts(case: &Case, starts: &[&Event]) -> (usize, usize) {
+/// How many failures lie in the gap around a start: from a little before it until the backend is seen to be back. A start
+/// after which nothing shows that it is back says nothing about where its gap ends, and is not counted.
+fn around_starts(case: &Case, unit: &Unit, starts: &[&Event]) -> (usize, usize) {
     let times: Vec<Timestamp> = case.entries().map(|it| it.at).collect();
-    let good: Vec<Timestamp> = good_answers(case).map(|it| it.at).collect();
+    let mut back: Vec<Timestamp> = good_answers(case).map(|it| it.at).collect();
+    let listening = |it: &&Event| it.unit == unit.name && matches!(it.kind, EventKind::Listening { .. });
+    back.extend(case.scene.events.iter().filter(listening).map(|it| it.at));
+    back.sort();
+    // A running connection is cut by a stop, not by a start.
+    let cut = !matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
     let in_gap = |at: Timestamp| {
         starts.iter().any(|start| {
-            let back = good.iter().copied().find(|it| *it > start.at).unwrap_or(start.at + STARTING);
-            at >= start.at - NEAR && at <= back.max(start.at + SignedDuration::from_secs(1))
+            let stop = matches!(start.kind, EventKind::UnitStopping { .. });
+            if cut {
+                return stop && start.near(at, NEAR);
+            }
+            let end = back.iter().copied().find(|it| *it > start.at);
+            end.is_some_and(|end| at >= start.at - NEAR && at <= end)
         })
     };
     (times.iter().filter(|it| in_gap(**it)).count(), times.len())

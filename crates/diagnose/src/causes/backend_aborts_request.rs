@@ -42,7 +42,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let good: Vec<_> = outage::good_answers(case).collect();
     let oldest = backend.processes.iter().filter_map(|it| it.started_at).min();
-    let same = oldest.is_some_and(|it| it < case.group.first);
+    // Log stamps are whole seconds, rounded down.
+    let same = oldest.is_some_and(|it| it < case.group.first + SignedDuration::from_secs(1));
     let name = backend.name(scene);
     let on: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
     // A path that also succeeds speaks for something that is not in the request: timing, a reused connection, a limit.
