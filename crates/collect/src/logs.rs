@@ -13,6 +13,7 @@ mod window;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_conf::{Escape, Files, LogContext, LogDestination, LogTarget};
 use snapshot::{JournalEntry, LogFile, LogKind, Reading, Reason, Window};
@@ -61,6 +62,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// When reading has to end.
     pub deadline: Instant,
+    /// When the configuration that runs was loaded. What was refused since then still stands, however old it is.
+    pub loaded_at: Option<Timestamp>,
 }
 
 /// Reads the files that an instance logs to.
@@ -117,9 +120,11 @@ pub fn read_journal(
     }
     for kind in kinds {
         let lines = match entries {
-            Reading::Seen(seen) => {
-                Reading::seen(journal::lines(&seen.value, &unit, &kind, window), seen.source.clone(), seen.at)
-            }
+            Reading::Seen(seen) => Reading::seen(
+                journal::lines(&seen.value, &unit, &kind, window, instance.loaded_at()),
+                seen.source.clone(),
+                seen.at,
+            ),
             Reading::Unread(unread) => Reading::Unread(unread.clone()),
         };
         logs.push(LogFile { path: path.clone(), kind, lines });

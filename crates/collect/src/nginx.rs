@@ -57,6 +57,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// When the configuration that runs was loaded: the start of the newest workers. None when nothing runs.
+    pub fn loaded_at(&self) -> Option<Timestamp> {
+        Some(self.nginx.master.as_ref()?.workers.last()?.started_at)
+    }
+
     /// The effective configuration.
     pub fn view(&self) -> View<'_> {
         let version = Version::parse(&self.nginx.version).unwrap_or_default();

@@ -30,10 +30,7 @@ pub fn requests(instance: Option<&Instance>, logs: &[LogFile], wanted: Option<&s
         let peer: Peer = wanted.parse().unwrap_or_else(|never| match never {});
         list.blame(peer, None);
     }
-    list.adopt_names();
-    list.requests.sort_by_key(|it| !it.failing);
-    list.requests.truncate(MAX_PEERS);
-    list.requests
+    list.finish()
 }
 
 #[derive(Default)]
@@ -172,6 +169,13 @@ impl List {
         &mut self.requests[at]
     }
 
+    fn finish(mut self) -> Vec<PeerRequest> {
+        self.adopt_names();
+        self.requests.sort_by_key(|it| !it.failing);
+        self.requests.truncate(MAX_PEERS);
+        self.requests
+    }
+
     /// An address in the logs that no pass names came from a name: of the only one with that port.
     fn adopt_names(&mut self) {
         let named: Vec<PeerRequest> =
@@ -224,5 +228,76 @@ fn scheme(scheme: Scheme) -> &'static str {
         Scheme::Memcached => "memcached",
         Scheme::Stream => "stream",
         Scheme::StreamTls => "stream-tls",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nginx_conf::{MemoryFiles, Version};
+    use snapshot::{LogLine, LogLines, Reading};
+
+    use super::*;
+
+    const CONFIG: &str = "http { upstream shop { server 10.0.0.1:80; server unix:/run/a.sock backup; } resolver 10.0.0.53 ipv6=off;
+        server { location / { proxy_pass http://shop; } location /api/ { proxy_pass https://api.internal; proxy_ssl_server_name on; }
+        location ~ php { fastcgi_pass unix:/run/php.sock; } } }";
+
+    /// The peers of the configuration with that error log, failing ones marked.
+    fn listed(log: &str) -> Vec<PeerRequest> {
+        let files = MemoryFiles([("/n.conf".into(), CONFIG.into())].into());
+        let config = nginx_conf::load(&files, "/n.conf".as_ref());
+        let view = View::new(&config, Version::default());
+        let mut list = List::default();
+        view.passes().iter().for_each(|pass| list.add_pass(pass, &view));
+        let line =
+            |text: &str| LogLine { line: 1, offset: 0, at: jiff::Timestamp::UNIX_EPOCH, text: text.into() };
+        let lines = LogLines { lines: log.lines().map(line).collect(), ..LogLines::default() };
+        list.add_failures(&LogFile {
+            path: "/e.log".into(),
+            kind: LogKind::Error,
+            lines: Reading::seen(lines, "/e.log", jiff::Timestamp::UNIX_EPOCH),
+        });
+        list.finish()
+    }
+
+    fn names(requests: &[PeerRequest]) -> Vec<String> {
+        requests.iter().map(|it| format!("{}{}", if it.failing { "!" } else { "" }, it.peer)).collect()
+    }
+
+    fn refused(upstream: &str) -> String {
+        format!(
+            "2026/05/02 12:00:00 [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream, \
+             client: 1.1.1.1, server: a, request: \"GET / HTTP/1.1\", upstream: \"{upstream}\", host: \"a\"\n"
+        )
+    }
+
+    #[test]
+    fn every_address_of_the_configuration_is_listed_once() {
+        let requests = listed("");
+        assert_eq!(
+            names(&requests),
+            ["10.0.0.1:80", "unix:/run/a.sock", "api.internal:443", "unix:/run/php.sock"]
+        );
+        let api = &requests[2];
+        assert_eq!((api.schemes.join(","), api.name.as_deref()), ("https".into(), Some("api.internal")));
+        assert_eq!(api.resolvers, ["10.0.0.53:53", "ipv6=off"]);
+        assert_eq!(
+            (api.ssl_name.as_deref(), api.host_header.as_deref()),
+            (Some("api.internal"), Some("api.internal"))
+        );
+    }
+
+    #[test]
+    fn failing_addresses_come_first_and_groups_are_no_address() {
+        let log = [
+            refused("http://10.0.0.9:443/"),
+            refused("http://shop/"),
+            refused("fastcgi://unix:/run/php.sock:"),
+        ];
+        let requests = listed(&log.concat());
+        assert_eq!(names(&requests)[..2], ["!unix:/run/php.sock", "!10.0.0.9:443"]);
+        assert_eq!(requests.len(), 5);
+        // No pass dials it as an address, and only one name has that port: it is what the name meant.
+        assert_eq!(requests[1].name.as_deref(), Some("api.internal"));
     }
 }

@@ -125,6 +125,7 @@ pub fn run(request: &Request) -> Snapshot {
             zone: first.map_or_else(|| clock.zone.clone(), |it| it.zone.clone()),
             // The peers that the logs blame still have to be looked at.
             deadline: started + (deadline - started).mul_f64(SHARE_OF_LOGS),
+            loaded_at: first.and_then(Instance::loaded_at),
         };
         start("nginx's logs", move || logs::read_files(&instances[0], &context))
     });
@@ -189,7 +190,13 @@ pub fn run(request: &Request) -> Snapshot {
     let backend_logs = {
         let php = php_fpm.value().map_or(&[][..], Vec::as_slice);
         let sources = backend_list::sources(&instances, php, &scan.processes, &scan.logs, &proc);
-        let context = logs::Context { root: PathBuf::from("/"), window, zone: clock.zone.clone(), deadline };
+        let context = logs::Context {
+            root: PathBuf::from("/"),
+            window,
+            zone: clock.zone.clone(),
+            deadline,
+            loaded_at: None,
+        };
         logs::read_backends(sources, &context)
     };
     let kernel = kernel_task.reading(deadline);
@@ -240,14 +247,14 @@ pub fn run(request: &Request) -> Snapshot {
     }
 }
 
-/// The units whose journal is read however old it is: they failed, or are nginx's own and it does not run.
+/// The units whose journal is read however old it is: those that failed, and nginx's own for the reloads that were refused.
 fn units_to_ask(units: Option<&Vec<Unit>>, first: Option<&Instance>) -> Vec<String> {
-    let stopped_nginx = first.filter(|it| it.nginx.master.is_none()).and_then(|it| it.nginx.unit.as_deref());
+    let nginx = first.and_then(|it| it.nginx.unit.as_deref());
     let troubled = |unit: &&Unit| {
         let ended_badly = !unit.result.is_empty() && unit.result != "success";
         let starting_again = unit.active_state == "activating" || unit.restarts_total > 0;
         let service = unit.name.ends_with(".service") && !unit.exec_start.is_empty();
-        service && (ended_badly || starting_again) || stopped_nginx == Some(unit.name.as_str())
+        service && (ended_badly || starting_again) || nginx == Some(unit.name.as_str())
     };
     let units = units.map_or(&[][..], Vec::as_slice);
     units.iter().filter(troubled).map(|it| it.name.clone()).take(MAX_UNITS_TO_ASK).collect()

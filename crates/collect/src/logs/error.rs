@@ -15,6 +15,10 @@ const MAX_ENTRIES: usize = 10_000;
 /// Of too many, the first ones show how it began.
 const FIRST_ENTRIES: usize = 2_000;
 
+/// How far before the window refused configurations are looked for, and how many are kept.
+const MAX_REFUSAL_BYTES: u64 = 16 << 20;
+const MAX_REFUSALS: usize = 50;
+
 /// An entry of the buffer.
 struct Found<'a> {
     bytes: &'a [u8],
@@ -29,10 +33,38 @@ pub fn read(path: &Path, context: &Context) -> Reading<LogLines> {
     match window::read(path, context, MAX_BYTES, |line| error_time(line, context)) {
         Ok(part) => {
             let at = Timestamp::now();
-            Reading::seen(lines(&part, context), source, at)
+            let mut lines = lines(&part, context);
+            let mut refused = refused_before(path, &part, context);
+            refused.append(&mut lines.lines);
+            lines.lines = refused;
+            Reading::seen(lines, source, at)
         }
         Err(error) => Reading::Unread(obstacle(source, &error)),
     }
+}
+
+/// Configurations that were refused since the running one was loaded, but before the window: they still wait to be mended.
+fn refused_before(path: &Path, part: &window::Part, context: &Context) -> Vec<LogLine> {
+    let Some(loaded_at) = context.loaded_at.filter(|it| *it < context.window.from && !part.cut) else {
+        return Vec::new();
+    };
+    let is_refusal = |line: &[u8]| line.get(20..).is_some_and(|it| it.starts_with(b"[emerg]"));
+    let read = || {
+        let from = window::offset_of(path, context, loaded_at, |line| error_time(line, context))?;
+        let from = from.max(part.offset.saturating_sub(MAX_REFUSAL_BYTES)).min(part.offset);
+        window::lines_between(path, context, (from, part.offset), is_refusal)
+    };
+    let found: Vec<(u64, u64, Vec<u8>)> = read().unwrap_or_default();
+    let skipped = found.len().saturating_sub(MAX_REFUSALS);
+    let line = |(offset, left, text): (u64, u64, Vec<u8>)| {
+        Some(LogLine {
+            line: part.first_line.saturating_sub(left),
+            offset,
+            at: error_time(&text, context).filter(|it| *it > loaded_at)?,
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
+    };
+    found.into_iter().skip(skipped).filter_map(line).collect()
 }
 
 fn lines(part: &window::Part, context: &Context) -> LogLines {
@@ -148,6 +180,20 @@ mod tests {
         assert_eq!(lines.lines.len(), MAX_ENTRIES);
         assert_eq!(lines.left_out_total, 18_001 - MAX_ENTRIES as u64);
         assert_eq!(lines.lines.iter().filter(|it| it.text.contains("Connection refused")).count(), 1);
+    }
+
+    #[test]
+    fn a_reload_refused_before_the_window_is_kept_when_nothing_was_loaded_since() {
+        let emerg =
+            |hour: u32| format!("2026/05/02 {hour:02}:00:00 [emerg] 7#7: unknown directive in /x:{hour}\n");
+        let text = format!("{}{}2026/05/02 11:00:01 [error] 7#7: x\n{REFUSED}", emerg(9), emerg(11));
+        let folder = Folder::new().file("e.log", &text);
+        let context =
+            Context { loaded_at: Some("2026-05-02T10:00:00Z".parse().unwrap()), ..context(&folder) };
+        let reading = read(Path::new("/e.log"), &context);
+        let lines: Vec<_> =
+            reading.value().unwrap().lines.iter().map(|it| (it.line, it.at.to_string())).collect();
+        assert_eq!(lines, [(2, "2026-05-02T11:00:00Z".into()), (4, "2026-05-02T12:00:01Z".into())]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! nginx's lines in the journal: what it wrote to syslog or standard error, and why it did not start.
 
+use jiff::Timestamp;
 use nginx_logs::error::{strip_carrier, time_of_line};
 use snapshot::{JournalEntry, LogKind, LogLine, LogLines, Window};
 
@@ -9,10 +10,16 @@ use super::access::{Tally, compile};
 const MAX_LINES: usize = 10_000;
 
 /// The lines of one kind that nginx or its unit wrote.
-pub fn lines(entries: &[JournalEntry], unit: &str, kind: &LogKind, window: Window) -> LogLines {
+pub fn lines(
+    entries: &[JournalEntry],
+    unit: &str,
+    kind: &LogKind,
+    window: Window,
+    loaded_at: Option<Timestamp>,
+) -> LogLines {
     let ours = entries.iter().filter(|it| is_ours(it, unit));
     match kind {
-        LogKind::Error => error_lines(ours, window),
+        LogKind::Error => error_lines(ours, window, loaded_at),
         LogKind::Access { text, escape, .. } => {
             let format = compile(text, escape);
             let mut tally = Tally::new(&format, window);
@@ -32,7 +39,11 @@ fn is_ours(entry: &JournalEntry, unit: &str) -> bool {
     entry.identifier != "systemd" && (entry.unit == unit || program && !entry.unit.ends_with(".service"))
 }
 
-fn error_lines<'e>(entries: impl Iterator<Item = &'e JournalEntry>, window: Window) -> LogLines {
+fn error_lines<'e>(
+    entries: impl Iterator<Item = &'e JournalEntry>,
+    window: Window,
+    loaded_at: Option<Timestamp>,
+) -> LogLines {
     let mut lines = LogLines::default();
     for entry in entries {
         let text = strip_carrier(entry.message.as_bytes());
@@ -41,8 +52,9 @@ fn error_lines<'e>(entries: impl Iterator<Item = &'e JournalEntry>, window: Wind
         if !refusal && time_of_line(text).is_none() {
             continue;
         }
-        // Why nginx does not run was said when it stopped, which may be long ago.
-        if !window.contains(entry.at) && !refusal && !emerg(text) {
+        // Why nginx does not run, or not with its newest configuration, was said when it was refused.
+        let stands = (refusal || emerg(text)) && loaded_at.is_none_or(|it| entry.at > it);
+        if !window.contains(entry.at) && !stands {
             continue;
         }
         lines.read_total += 1;
@@ -91,7 +103,7 @@ mod tests {
             entry(now, "nginx.service", "systemd", "nginx.service: Failed with result 'exit-code'."),
             entry(now, "shop.service", "shop", "2026/05/02 12:30:00 [error] 7#7: *1 forged"),
         ];
-        let lines = lines(&entries, "nginx.service", &LogKind::Error, window());
+        let lines = lines(&entries, "nginx.service", &LogKind::Error, window(), None);
         let texts: Vec<_> = lines.lines.iter().map(|it| it.text.rsplit(' ').next().unwrap()).collect();
         assert_eq!(texts, ["/etc/nginx/nginx.conf:1", "syslog"]);
     }
@@ -107,7 +119,7 @@ mod tests {
             entry("2026-05-02T12:30:00Z", "", "nginx", "2026-05-02T12:30:00+00:00 502"),
             entry("2026-05-02T12:31:00Z", "", "nginx", "2026/05/02 12:31:00 [error] 7#7: x"),
         ];
-        let lines = lines(&entries, "nginx.service", &kind, window());
+        let lines = lines(&entries, "nginx.service", &kind, window(), None);
         assert_eq!((lines.lines.len(), lines.statuses), (1, vec![(502, 1)]));
     }
 }

@@ -78,6 +78,42 @@ pub fn read(
     })
 }
 
+/// The lines between two offsets that `keep` takes, each with its offset and how many lines there are from it to the end.
+pub fn lines_between(
+    path: &Path,
+    context: &Context,
+    (from, to): (u64, u64),
+    keep: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<(u64, u64, Vec<u8>)>> {
+    let mut file = open(&context.root, path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(to - from).read_to_end(&mut bytes)?;
+    let mut left = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+    let mut offset = from;
+    let mut kept = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if keep(line) {
+            kept.push((offset, left, line.to_vec()));
+        }
+        offset += line.len() as u64 + 1;
+        left = left.saturating_sub(1);
+    }
+    Ok(kept)
+}
+
+/// Where in a file a moment begins.
+pub fn offset_of(
+    path: &Path,
+    context: &Context,
+    moment: Timestamp,
+    time_of: impl Fn(&[u8]) -> Option<Timestamp>,
+) -> io::Result<u64> {
+    let mut file = open(&context.root, path)?;
+    let length = file.metadata()?.len();
+    seek_since(&mut file, length, &moment, time_of)
+}
+
 /// How many lines end before `offset`; none when that takes too long.
 fn count_lines(file: &mut File, offset: u64, deadline: Instant) -> io::Result<Option<u64>> {
     if offset > MAX_COUNTED_BYTES {
@@ -176,6 +212,7 @@ pub mod tests {
             },
             zone: TimeZone::UTC,
             deadline: Instant::now() + Duration::from_secs(60),
+            loaded_at: None,
         }
     }
 
