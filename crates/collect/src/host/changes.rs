@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use snapshot::{Change, Reading};
 
 use super::clock::Clock;
+use super::obstacle;
 
 /// How far back a change is of interest.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -29,6 +30,9 @@ pub struct Watched {
 
 /// The changes of the last day, the latest first.
 pub fn read(root: &Path, watched: &[Watched], clock: &Clock) -> Reading<Vec<Change>> {
+    if let Err(error) = fs::metadata(root.join(".")) {
+        return Reading::Unread(obstacle(root.display().to_string(), &error));
+    }
     let since = clock.now - LATELY;
     let mut changes: Vec<Change> = watched.iter().filter_map(|it| change(root, it)).collect();
     changes.extend(packages(root, clock));

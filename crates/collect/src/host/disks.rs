@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rustix::fs::StatVfsMountFlags;
 use snapshot::{Disk, NodeKind, PathNode, Reading, WorkerUser};
 
+use super::obstacle;
 use super::users::Users;
 
 /// A directory that somebody writes to.
@@ -28,6 +29,10 @@ pub fn read(
     users: &Users,
     at: Timestamp,
 ) -> Reading<Vec<Disk>> {
+    // A container's root is closed to ordinary users: then nothing was asked, and "no disks" would be wrong.
+    if let Err(error) = fs::metadata(root.join(".")) {
+        return Reading::Unread(obstacle(root.display().to_string(), &error));
+    }
     Reading::seen(used.iter().filter_map(|it| disk(root, it, worker, users)).collect(), "statvfs", at)
 }
 

@@ -53,7 +53,9 @@ fn run(arguments: &[&str], at: Timestamp, deadline: Instant) -> Reading<Vec<Jour
             if output.stdout.is_empty()
                 && (!output.success || !Path::new("/run/systemd/system").is_dir()) =>
         {
-            Reading::unread(Reason::Unsupported, COMMAND, output.stderr)
+            let detail =
+                if output.stderr.is_empty() { "there is no journal".to_owned() } else { output.stderr };
+            Reading::unread(Reason::Unsupported, COMMAND, detail)
         }
         Ok(output) => Reading::seen(parse(&output.stdout), COMMAND, at),
     }
