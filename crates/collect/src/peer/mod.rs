@@ -79,11 +79,11 @@ pub enum ProbeLevel {
 }
 
 /// The whole call takes no longer, whatever the deadline of the collection is.
-const LONGEST: Duration = Duration::from_millis(1200);
+const LONGEST: Duration = Duration::from_millis(1250);
 /// A connection that is not made by then is one that times out for nginx's clients as well.
 const CONNECT: Duration = Duration::from_millis(700);
 /// The rules, the routes: all that comes before the first connection.
-const PREPARATION: Duration = Duration::from_millis(400);
+const PREPARATION: Duration = Duration::from_millis(450);
 const RESOLUTION: Duration = Duration::from_millis(1000);
 /// After connecting: both rounds of greetings, and the last one.
 const GREETINGS: Duration = Duration::from_millis(900);

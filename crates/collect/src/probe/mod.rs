@@ -28,6 +28,8 @@ use connect::{Target, attempt, until};
 const ROUND: Duration = Duration::from_millis(400);
 /// The last round is for a peer that hung up at once on everything, so it answers at once as well.
 const LAST_ROUND: Duration = Duration::from_millis(200);
+/// Long enough for a peer that is going to hang up to have done so.
+const PAUSE: Duration = Duration::from_millis(120);
 /// More than this is never kept of an answer.
 const LONGEST_ANSWER_BYTES: usize = 8192;
 
@@ -104,9 +106,7 @@ fn patient(greeted: Protocol) -> &'static [Protocol] {
         // A whole request and a whole preface: every server can tell that they are not its own.
         Protocol::Http | Protocol::Http2 | Protocol::ProxyProtocol => &[],
         // No end of a line in it.
-        Protocol::Fastcgi => &[Protocol::Http],
-        // Four bytes: fewer than the header of a TLS or a FastCGI record.
-        Protocol::Uwsgi => &[Protocol::Http, Protocol::Fastcgi, Protocol::Tls],
+        Protocol::Fastcgi | Protocol::Uwsgi => &[Protocol::Http],
         // To uWSGI it announces a longer block than it has.
         Protocol::Tls => &[Protocol::Http, Protocol::Uwsgi],
     }
@@ -223,6 +223,8 @@ struct Talk {
     stream: Option<OwnedFd>,
     to_send: Vec<u8>,
     sent_bytes: usize,
+    /// What is only sent after a pause in which the peer kept silent, and when that is.
+    held_back: Option<(Instant, Vec<u8>)>,
     received: Vec<u8>,
     /// How it ended when nothing came: still silent, until told otherwise.
     without_answer: Answer,
@@ -235,6 +237,7 @@ impl Talk {
             stream: Some(stream),
             to_send: greeting_of(protocol, names),
             sent_bytes: 0,
+            held_back: (protocol == Protocol::Uwsgi).then(|| (Instant::now() + PAUSE, uwsgi::rest())),
             received: Vec::new(),
             without_answer: Answer::Silent,
         }
@@ -243,20 +246,26 @@ impl Talk {
     fn new(protocol: Protocol, names: &Names, target: &Target) -> Talk {
         // The peer was just connected to; if that takes long now, its queue is full and it is left alone.
         let (outcome, stream) = attempt(target, Duration::from_millis(100));
-        let connected = matches!(outcome, ConnectOutcome::Connected { .. });
-        Talk {
-            protocol,
-            stream,
-            to_send: greeting_of(protocol, names),
-            sent_bytes: 0,
-            received: Vec::new(),
-            without_answer: if connected { Answer::Silent } else { Answer::NotConnected },
+        match (outcome, stream) {
+            (ConnectOutcome::Connected { .. }, Some(stream)) => Talk::on(protocol, names, stream),
+            _ => Talk {
+                protocol,
+                stream: None,
+                to_send: Vec::new(),
+                sent_bytes: 0,
+                held_back: None,
+                received: Vec::new(),
+                without_answer: Answer::NotConnected,
+            },
         }
     }
 
     /// Sends and reads as far as that goes now.
     fn advance(&mut self) {
         let Some(stream) = &self.stream else { return };
+        if let Some((_, rest)) = self.held_back.take_if(|(at, _)| *at <= Instant::now()) {
+            self.to_send.extend(rest);
+        }
         while self.sent_bytes < self.to_send.len() {
             match send(stream, &self.to_send[self.sent_bytes..], SendFlags::NOSIGNAL) {
                 Ok(bytes) => self.sent_bytes += bytes,
@@ -268,6 +277,9 @@ impl Talk {
         let mut buffer = [0; 4096];
         loop {
             match rustix::io::read(stream, &mut buffer) {
+                Ok(0) if self.protocol == Protocol::Uwsgi && self.held_back.is_none() => {
+                    return self.end(Answer::Spoken);
+                }
                 Ok(0) => return self.end(Answer::Closed),
                 Ok(bytes) => self.received.extend(&buffer[..bytes]),
                 Err(Errno::INTR) => {}
@@ -289,8 +301,11 @@ impl Talk {
     }
 
     fn is_spoken(&self) -> bool {
-        let spoke = recognise(&self.received).filter(|_| self.stream.is_none());
-        spoke.is_some_and(|it| answer(self.protocol, &self.to_send, it) == Answer::Spoken)
+        match recognise(&self.received) {
+            _ if self.stream.is_some() => false,
+            Some(spoke) => answer(self.protocol, &self.to_send, spoke) == Answer::Spoken,
+            None => self.without_answer == Answer::Spoken,
+        }
     }
 
     fn greeting(mut self) -> Greeting {
@@ -299,7 +314,8 @@ impl Talk {
         }
         let Talk { protocol, to_send, received, without_answer, .. } = self;
         if received.is_empty() {
-            return Greeting { protocol, answer: without_answer, detail: String::new() };
+            let detail = if without_answer == Answer::Spoken { uwsgi::MANNERS.into() } else { String::new() };
+            return Greeting { protocol, answer: without_answer, detail };
         }
         let spoke = recognise(&received).unwrap_or(Spoke::Other);
         Greeting { protocol, answer: answer(protocol, &to_send, spoke), detail: detail(spoke, &received) }
@@ -333,7 +349,9 @@ fn converse(mut talks: Vec<Talk>, deadline: Instant, until_when: Until) -> Vec<G
         if waiting.is_empty() || Instant::now() >= deadline {
             break;
         }
-        match poll(&mut waiting, Some(&until(deadline))) {
+        let pauses = talks.iter().filter_map(|it| it.held_back.as_ref().filter(|_| it.stream.is_some()));
+        let next = pauses.map(|(at, _)| *at).min().map_or(deadline, |at| at.min(deadline));
+        match poll(&mut waiting, Some(&until(next))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => break,
         }
