@@ -6,6 +6,7 @@ use nginx_logs::Symptom;
 use nginx_logs::backend::EventKind;
 use snapshot::{Process, Unit};
 
+use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::events::Event;
 use crate::failure::Access;
@@ -148,22 +149,38 @@ fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Outa
     died_or_failed(case, unit, lives, state)
 }
 
-fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>], state: Fact) -> Outage<'s, 'a> {
+fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>], state: Fact) -> Result<Outage<'s, 'a>, Blind> {
     let scene = case.scene;
     let deaths: Vec<&Life> = lives.iter().filter(|it| it.died()).collect();
     let end_at = deaths.last().and_then(|it| it.end.as_ref()).map(|it| it.at);
     let at = end_at.or(unit.main_exited_at).or(unit.inactive_since).unwrap_or(case.group.last);
     let words = story::last_words(scene, &unit.name, at);
     let fact = deaths.last().and_then(|it| it.end.as_ref()).map_or(state, |it| it.event.fact());
+    if deaths.is_empty() {
+        // It ended before the journal's window, or the journal may not be seen: systemd still knows its last run.
+        return Ok(match (unit.main_started_at, unit.main_exited_at) {
+            (Some(started), Some(ended)) if served_between(case, started, ended) => Outage::Died { unit, fact, words, deaths: 1 },
+            (Some(_), Some(_)) => Outage::StartFails { unit, fact, words, attempts: 1 },
+            _ => {
+                scene.journal()?;
+                Outage::StartFails { unit, fact, words, attempts: 1 }
+            }
+        });
+    }
     let served = deaths.iter().filter(|it| has_served(case, it)).count();
     // One run that served before a series of failing starts was the version before, or its restart: what matters is
     // whether the last ones got through.
     let last_served = deaths.last().is_some_and(|it| has_served(case, it));
-    if last_served || served * 2 > deaths.len() {
+    Ok(if last_served || served * 2 > deaths.len() {
         Outage::Died { unit, fact, words, deaths: deaths.len() }
     } else {
-        Outage::StartFails { unit, fact, words, attempts: deaths.len().max(1) }
-    }
+        Outage::StartFails { unit, fact, words, attempts: deaths.len() }
+    })
+}
+
+/// Whether a run between these moments answered requests.
+fn served_between(case: &Case, started: Timestamp, ended: Timestamp) -> bool {
+    ended.duration_since(started) > STARTING || good_answers(case).any(|it| started <= it.at && it.at <= ended)
 }
 
 /// Whether a run answered requests: requests that went well during it, or, where no log tells, a life long enough.
@@ -259,8 +276,13 @@ fn belongs(case: &Case, at: Timestamp) -> bool {
     at >= case.group.first - NEAR - SignedDuration::from_secs(7) && at <= case.group.last + NEAR
 }
 
-/// A unit without any word about its address, whose trouble begins when the failures do: nothing else explains it, and
-/// the timing does. Only for a peer that answered before.
+/// Whether the unit was found by the time of its trouble alone: then nothing about it is certain.
+pub fn by_timing(case: &Case) -> bool {
+    case.backend.as_ref().is_ok_and(|it| it.meant.is_none() && it.processes.is_empty())
+}
+
+/// A failed unit without any word about its address, whose trouble begins when the failures do: nothing else explains
+/// it, and the timing does. Only for a peer that answered before.
 fn silent_unit<'a>(case: &Case<'_, 'a>) -> Option<&'a Unit> {
     let scene = case.scene;
     let backend = case.backend.as_ref().ok()?;
@@ -272,7 +294,8 @@ fn silent_unit<'a>(case: &Case<'_, 'a>) -> Option<&'a Unit> {
     let ended = |unit: &Unit| unit.main_exited_at.or(unit.inactive_since);
     let units = scene.snapshot.units.value()?.iter().filter(|it| it.name.ends_with(".service") && it.load_state == "loaded");
     let mut close: Vec<(SignedDuration, &Unit)> = units
-        .filter(|it| it.active_state != "active" && it.fragment_path.starts_with("/"))
+        .filter(|it| it.active_state == "failed" || it.sub_state == "auto-restart")
+        .filter(|it| AppKind::of_command(&it.exec_start) != AppKind::NoBackend)
         .filter_map(|it| {
             let ended = ended(it)?;
             let in_time = ended <= first + NEAR && last_good.is_none_or(|good| ended >= good - NEAR);

@@ -224,3 +224,157 @@ pub fn sight(host: &mut Snapshot, peer: &str, change: impl FnOnce(&mut snapshot:
     };
     change(&mut host.peers[at]);
 }
+/// A moment that many seconds before the collection.
+pub fn ago(seconds: i64) -> jiff::Timestamp {
+    Snapshot::quiet().collected_at - jiff::SignedDuration::from_secs(seconds)
+}
+
+/// Adds to a list that was read.
+#[track_caller]
+pub fn add<T>(list: &mut Reading<Vec<T>>, item: T) {
+    let Reading::Seen(seen) = list else { panic!("the list may not be seen") };
+    seen.value.push(item);
+}
+
+/// Changes a unit. One that is not there yet is made: loaded, enabled, and at rest since an hour.
+#[track_caller]
+pub fn unit(host: &mut Snapshot, name: &str, change: impl FnOnce(&mut snapshot::Unit)) {
+    if !host.units.value().is_some_and(|all| all.iter().any(|it| it.name == name)) {
+        let made = snapshot::Unit {
+            name: name.to_owned(),
+            load_state: "loaded".into(),
+            active_state: "inactive".into(),
+            sub_state: "dead".into(),
+            file_state: "enabled".into(),
+            result: "success".into(),
+            inactive_since: Some(ago(3600)),
+            fragment_path: format!("/etc/systemd/system/{name}"),
+            restart: "no".into(),
+            ..snapshot::Unit::default()
+        };
+        add(&mut host.units, made);
+    }
+    let Reading::Seen(units) = &mut host.units else { return };
+    units.value.iter_mut().find(|it| it.name == name).map(change);
+}
+
+/// Adds journal entries of a unit: `(seconds before the collection, identifier, message)`.
+#[track_caller]
+pub fn journal(host: &mut Snapshot, unit: &str, entries: &[(i64, &str, &str)]) {
+    for (seconds, identifier, message) in entries {
+        let entry = snapshot::JournalEntry {
+            at: ago(*seconds),
+            unit: unit.to_owned(),
+            identifier: (*identifier).to_owned(),
+            pid: if *identifier == "systemd" { 1 } else { 900 },
+            priority: 6,
+            message: (*message).to_owned(),
+        };
+        add(&mut host.journal, entry);
+    }
+}
+
+/// Adds a kernel message, that many seconds before the collection.
+#[track_caller]
+pub fn kernel(host: &mut Snapshot, seconds: i64, message: &str) {
+    add(
+        &mut host.kernel,
+        snapshot::KernelMessage { at: ago(seconds), priority: 4, message: message.to_owned() },
+    );
+}
+
+/// Adds a worker of a process that is there: the same program and unit, in that state.
+#[track_caller]
+pub fn worker(host: &mut Snapshot, master: u32, pid: u32, state: char) {
+    let parent = host.processes.value().and_then(|all| all.iter().find(|it| it.pid == master)).cloned();
+    let parent = parent.expect("the master comes first");
+    add(&mut host.processes, snapshot::Process { pid, ppid: master, state, ..parent });
+}
+
+/// Changes a process.
+pub fn process(host: &mut Snapshot, pid: u32, change: impl FnOnce(&mut snapshot::Process)) {
+    let Reading::Seen(processes) = &mut host.processes else { return };
+    processes.value.iter_mut().find(|it| it.pid == pid).map(change);
+}
+
+/// Lets that many connections wait in the queue of every listening socket.
+pub fn queued(host: &mut Snapshot, waiting: u32) {
+    if let Reading::Seen(sockets) = &mut host.net.listeners {
+        sockets.value.iter_mut().for_each(|it| it.waiting = waiting);
+    }
+    if let Reading::Seen(sockets) = &mut host.net.unix_listeners {
+        sockets.value.iter_mut().for_each(|it| it.waiting = Some(waiting));
+    }
+}
+
+/// What a peer said to a greeting of ours.
+pub fn greeted(host: &mut Snapshot, peer: &str, protocol: snapshot::Protocol, answer: snapshot::Answer) {
+    let greeting = snapshot::Greeting { protocol, answer, detail: String::new() };
+    sight(host, peer, |it| it.greetings.push(greeting));
+}
+
+/// Adds a PHP-FPM whose pool `www` listens at an address, with one child for each letter: `b` works on a request, `i`
+/// waits for one, `?` does not let itself be looked at. Without children it does not run.
+#[track_caller]
+pub fn php_fpm(host: &mut Snapshot, listen: &str, settings: &[(&str, &str)], children: &str) {
+    let runs = !children.is_empty();
+    if runs {
+        serving(host, 500, "php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)", listen);
+    }
+    let mut pool = snapshot::PhpPool {
+        name: "www".into(),
+        file: "/etc/php/8.2/fpm/pool.d/www.conf".into(),
+        listen: listen.to_owned(),
+        ..snapshot::PhpPool::default()
+    };
+    let all = [("listen", listen)].into_iter().chain(settings.iter().copied());
+    pool.settings = all.zip(4..).map(|((name, value), line)| (name.into(), value.into(), line)).collect();
+    for (pid, letter) in (501..).zip(children.chars()) {
+        worker(host, 500, pid, if letter == 'b' { 'R' } else { 'S' });
+        process(host, pid, |it| it.arguments = vec!["php-fpm: pool www".into()]);
+        let busy = (letter != '?').then_some(letter == 'b');
+        let child = snapshot::PhpChild {
+            pid,
+            started_at: Some(ago(3600)),
+            busy,
+            state: if letter == 'b' { 'R' } else { 'S' },
+            proportional_bytes: Some(32 << 20),
+        };
+        pool.children.push(child);
+    }
+    let fpm = snapshot::PhpFpm {
+        master_pid: runs.then_some(500),
+        started_at: runs.then(|| ago(3 * 3600)),
+        version: "8.2".into(),
+        config_path: "/etc/php/8.2/fpm/php-fpm.conf".into(),
+        unit: Some(if runs { "php-fpm-500.service" } else { "php8.2-fpm.service" }.into()),
+        error_log: "/var/log/php8.2-fpm.log".into(),
+        pools: vec![pool],
+        problems: Vec::new(),
+    };
+    add(&mut host.php_fpm, fpm);
+}
+
+/// Adds lines to PHP-FPM's own log: `(seconds before the collection, line)`.
+pub fn php_log(host: &mut Snapshot, lines: &[(i64, &str)]) {
+    let line = |(index, (seconds, text)): (usize, &(i64, &str))| LogLine {
+        line: index as u64 + 1,
+        offset: 0,
+        at: ago(*seconds),
+        text: (*text).to_owned(),
+    };
+    host.backend_logs.push(snapshot::BackendLog {
+        path: "/var/log/php8.2-fpm.log".into(),
+        server: "php-fpm".into(),
+        owner: "php-fpm".into(),
+        lines: seen(lines.iter().enumerate().map(line).collect()),
+    });
+}
+
+/// Diagnoses and wants this cause nowhere in the report.
+#[track_caller]
+pub fn check_not(snapshot: &Snapshot, id: &str) {
+    let report = crate::diagnose(snapshot);
+    let named = report.causes.iter().chain(&report.hidden).any(|it| it.cause.id == id);
+    assert!(!named, "{}", outline(&report));
+}

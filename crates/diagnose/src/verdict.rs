@@ -116,6 +116,15 @@ impl Found {
         self
     }
 
+    /// Takes the certainty back to `likely` where that holds.
+    pub fn only_likely_if(mut self, doubtful: bool) -> Found {
+        if doubtful && self.certainty == Certainty::Confirmed {
+            self.certainty = Certainty::Likely;
+            self.confidence = self.confidence.min(0.7);
+        }
+        self
+    }
+
     /// Adds a way to mend it.
     pub fn fix(mut self, fix: Fix) -> Found {
         self.fixes.push(fix);

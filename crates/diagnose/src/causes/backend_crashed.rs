@@ -34,7 +34,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             Outage::Died { unit, fact, words, deaths } => {
                 let reason = words.last().map(|it| format!(": {}", shortened(&it.says))).unwrap_or_default();
                 let summary = format!("{} died {} while it served{reason}", unit.name, times(deaths as u64));
-                let found = confirmed(summary).decisive(fact).supporting_each(words);
+                let found = confirmed(summary).decisive(fact).supporting_each(words).only_likely_if(outage::by_timing(case));
                 Ok(advice(case, found, Some(unit)).into())
             }
             Outage::None | Outage::Remote | Outage::Undefined => Ok(Verdict::NotIt),

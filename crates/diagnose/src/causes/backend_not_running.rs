@@ -95,3 +95,134 @@ pub fn nothing_listens(case: &Case) -> Result<Fact, Blind> {
         _ => case.scene.listeners()?.fact("socket", says),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    /// Refused connections to the port that shop.service is set up for.
+    fn refused() -> Snapshot {
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line, &line]).with(|it| {
+            unit(it, "shop.service", |it| it.exec_start = "/usr/bin/node server.js --port 8080".into());
+        })
+    }
+
+    #[test]
+    fn a_stopped_service_is_named_with_the_time_of_its_stop() {
+        let host = refused().with(|it| {
+            let lines = [
+                (20, "systemd", "Stopping shop.service - The shop..."),
+                (20, "systemd", "shop.service: Deactivated successfully."),
+                (20, "systemd", "Stopped shop.service - The shop."),
+            ];
+            journal(it, "shop.service", &lines);
+        });
+        let report = check(&host, "backend-not-running: confirmed");
+        let found = &report.causes[0];
+        assert_eq!(
+            found.summary,
+            "shop.service is stopped since 13:02:50: nothing listens at 127.0.0.1:8080"
+        );
+        assert!(
+            found.fixes[0].commands.contains(&"systemctl start shop.service".to_owned()),
+            "{:?}",
+            found.fixes
+        );
+    }
+
+    #[test]
+    fn a_disabled_service_is_also_to_be_enabled() {
+        let host = refused().with(|it| unit(it, "shop.service", |it| it.file_state = "disabled".into()));
+        let report = check(&host, "backend-not-running: confirmed");
+        let commands: Vec<&String> = report.causes[0].fixes.iter().flat_map(|it| &it.commands).collect();
+        assert!(commands.contains(&&"systemctl enable shop.service".to_owned()), "{commands:?}");
+    }
+
+    #[test]
+    fn a_masked_service_is_unmasked_before_it_is_started() {
+        let host = refused().with(|it| unit(it, "shop.service", |it| it.file_state = "masked".into()));
+        let report = check(&host, "backend-not-running: confirmed");
+        assert_eq!(report.causes[0].fixes[0].commands[0], "systemctl unmask shop.service");
+    }
+
+    #[test]
+    fn a_missing_socket_of_a_stopped_php_fpm_leads_to_its_unit() {
+        let line = failed(
+            "connect() to unix:/run/php/php8.2-fpm.sock failed (2: No such file or directory)",
+            "connecting to upstream",
+            "fastcgi://unix:/run/php/php8.2-fpm.sock:",
+        );
+        let host = logged(passing_to("fastcgi_pass unix:/run/php/php8.2-fpm.sock"), &[&line]).with(|it| {
+            php_fpm(it, "unix:/run/php/php8.2-fpm.sock", &[], "");
+            unit(it, "php8.2-fpm.service", |it| it.exec_start = "/usr/sbin/php-fpm8.2 --nodaemonize".into());
+        });
+        let report = check(&host, "backend-not-running: confirmed");
+        assert!(
+            report.causes[0].summary.starts_with("php8.2-fpm.service is stopped"),
+            "{}",
+            report.causes[0].summary
+        );
+    }
+
+    #[test]
+    fn an_address_that_nobody_is_set_up_for_is_no_certainty() {
+        let host = refused().with(|it| it.units = seen(Vec::new()));
+        check(&host, "backend-not-running: likely");
+    }
+
+    #[test]
+    fn a_service_that_does_not_come_up_was_not_merely_stopped() {
+        let host = refused().with(|it| {
+            unit(it, "shop.service", |it| {
+                (it.active_state, it.result) = ("failed".into(), "exit-code".into())
+            });
+            let lines = [
+                (40, "systemd", "Started shop.service - The shop."),
+                (39, "node", "Error: Cannot find module 'express'"),
+                (39, "systemd", "shop.service: Main process exited, code=exited, status=1/FAILURE"),
+                (39, "systemd", "shop.service: Failed with result 'exit-code'."),
+            ];
+            journal(it, "shop.service", &lines);
+        });
+        check(&host, "backend-start-failed: confirmed");
+        check_ruled_out(&host, "backend-not-running", "shop.service was started and did not come up");
+    }
+
+    #[test]
+    fn a_backend_on_another_port_is_a_wrong_port() {
+        let host = refused().with(|it| {
+            it.units = seen(Vec::new());
+            serving(it, 300, "/usr/bin/node server.js --port 8081", "127.0.0.1:8081");
+        });
+        check_ruled_out(&host, "backend-not-running", "node-300.service listens at 127.0.0.1:8081");
+        let report = crate::diagnose(&host);
+        assert!(first(&report).starts_with("wrong-upstream-port"), "{}", outline(&report));
+    }
+
+    #[test]
+    fn a_backend_that_listens_since_long_was_not_down() {
+        let host =
+            refused().with(|it| serving(it, 300, "/usr/bin/node server.js --port 8080", "127.0.0.1:8080"));
+        check(&host, "inconclusive");
+    }
+
+    #[test]
+    fn units_we_may_not_see_are_a_blind_spot() {
+        check_blind(&refused().with(|it| it.units = denied()), "backend-not-running", "systemd units");
+    }
+
+    #[test]
+    fn sockets_we_may_not_see_are_a_blind_spot() {
+        check_blind(
+            &refused().with(|it| it.net.listeners = denied()),
+            "backend-not-running",
+            "listening sockets",
+        );
+    }
+}

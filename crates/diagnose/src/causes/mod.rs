@@ -3,7 +3,10 @@
 use crate::cause::Cause;
 
 mod backend_aborts_request;
+mod backend_access_denied;
+mod backend_cpu_throttled;
 mod backend_crashed;
+mod backend_fd_exhausted;
 mod backend_hung;
 mod backend_not_running;
 mod backend_oom_killed;
@@ -11,12 +14,14 @@ mod backend_port_conflict;
 mod backend_restarting;
 mod backend_slow;
 mod backend_start_failed;
+mod backend_worker_recycled;
 mod backend_worker_timeout;
 mod config_not_reloaded;
 mod config_reload_failed;
 mod dns_unresolvable;
 mod firewall_drop;
 mod firewall_reject;
+mod host_cpu_saturated;
 mod invalid_response;
 mod listen_queue_overflow;
 mod nginx_not_running;
@@ -38,7 +43,10 @@ mod wrong_upstream_port;
 /// Every cause, sorted by id.
 pub static CAUSES: &[&Cause] = &[
     &backend_aborts_request::CAUSE,
+    &backend_access_denied::CAUSE,
+    &backend_cpu_throttled::CAUSE,
     &backend_crashed::CAUSE,
+    &backend_fd_exhausted::CAUSE,
     &backend_hung::CAUSE,
     &backend_not_running::CAUSE,
     &backend_oom_killed::CAUSE,
@@ -46,12 +54,14 @@ pub static CAUSES: &[&Cause] = &[
     &backend_restarting::CAUSE,
     &backend_slow::CAUSE,
     &backend_start_failed::CAUSE,
+    &backend_worker_recycled::CAUSE,
     &backend_worker_timeout::CAUSE,
     &config_not_reloaded::CAUSE,
     &config_reload_failed::CAUSE,
     &dns_unresolvable::CAUSE,
     &firewall_drop::CAUSE,
     &firewall_reject::CAUSE,
+    &host_cpu_saturated::CAUSE,
     &invalid_response::CAUSE,
     &listen_queue_overflow::CAUSE,
     &nginx_not_running::CAUSE,
