@@ -130,6 +130,28 @@ fn the_demonstration_needs_nothing_and_succeeds() {
 }
 
 #[test]
+fn the_demonstration_names_the_full_pool() {
+    let output = output(&["demo", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let first = &report["causes"][0];
+    assert_eq!((&first["id"], &first["certainty"]), (&"php-fpm-pool-exhausted".into(), &"confirmed".into()));
+}
+
+#[test]
+fn the_readme_shows_what_the_demonstration_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(path).expect("README.md is there");
+    let (before, rest) = readme.split_once("$ why502 demo\n").expect("README.md shows the demonstration");
+    let (_, after) = rest.split_once("```").expect("the block ends");
+    let fresh = format!("{before}$ why502 demo\n{}```{after}", stdout(&output(&["demo"])));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, fresh).expect("README.md can be written");
+    } else {
+        assert!(readme == fresh, "README.md shows an old demonstration: run UPDATE=1 cargo test -p why502");
+    }
+}
+
+#[test]
 fn colour_comes_when_it_is_asked_for() {
     assert!(output(&["demo", "--color", "always"]).stdout.contains(&0x1b));
     let output = why502(&["demo"]).env("NO_COLOR", "1").output().expect("the program starts");
