@@ -122,3 +122,32 @@ fn a_network_namespace_that_cannot_be_entered_is_an_obstacle() {
     assert!(sights[0].connect.obstacle().is_some());
     assert!(sights[0].filter.obstacle().is_some());
 }
+
+#[test]
+fn peers_are_dialled_from_nginxs_network_namespace() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: a network namespace cannot be made without root");
+        return;
+    }
+    // A fresh namespace has a loopback interface that is down: what answers here is unreachable there.
+    let Ok(mut other) = std::process::Command::new("unshare").args(["-n", "sleep", "20"]).spawn() else {
+        return;
+    };
+    let network = PathBuf::from(format!("/proc/{}/ns/net", other.id()));
+    let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+    while std::fs::read_link(&network).is_ok_and(|it| it == ours) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let peer = Peer::Tcp(http_server());
+    let there = PeerContext { network: Some(network), ..context(ProbeLevel::Full) };
+    let far = look(&[request(peer.clone(), "http")], &there);
+    let near = look(&[request(peer, "http")], &context(ProbeLevel::Full));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(far[0].connect.value(), Some(&ConnectOutcome::Failed { errno: 101 }));
+    assert!(
+        matches!(near[0].connect.value(), Some(ConnectOutcome::Connected { .. })),
+        "{:?}",
+        near[0].connect
+    );
+}
