@@ -119,11 +119,11 @@ pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
     if backend.listening.is_some() && serving.is_some() {
         return Ok(interrupted(case, unit, lives));
     }
-    Ok(down(case, unit, &lives))
+    down(case, unit, &lives)
 }
 
 /// It does not listen: why?
-fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Outage<'s, 'a> {
+fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Result<Outage<'s, 'a>, Blind> {
     let scene = case.scene;
     let state = state_fact(scene, unit);
     let troubled = unit.active_state == "failed"
@@ -136,15 +136,15 @@ fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Outa
             Some(started) if scene.now().duration_since(started) < STARTING && lives.iter().any(Life::died) => {
                 died_or_failed(case, unit, lives, state)
             }
-            _ => Outage::None,
+            _ => Ok(Outage::None),
         };
     }
     if !troubled && last_end.is_none_or(|it| it.how == How::Stopped) {
         let at = last_end.map(|it| it.at).or(unit.inactive_since);
-        return Outage::Stopped { unit, fact: state, at };
+        return Ok(Outage::Stopped { unit, fact: state, at });
     }
     if let Some(taken) = bind_failure(scene, unit) {
-        return Outage::AddressTaken { unit, holder: None, fact: taken };
+        return Ok(Outage::AddressTaken { unit, holder: None, fact: taken });
     }
     died_or_failed(case, unit, lives, state)
 }
@@ -160,7 +160,6 @@ fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>
         // It ended before the journal's window, or the journal may not be seen: systemd still knows its last run.
         return Ok(match (unit.main_started_at, unit.main_exited_at) {
             (Some(started), Some(ended)) if served_between(case, started, ended) => Outage::Died { unit, fact, words, deaths: 1 },
-            (Some(_), Some(_)) => Outage::StartFails { unit, fact, words, attempts: 1 },
             _ => {
                 scene.journal()?;
                 Outage::StartFails { unit, fact, words, attempts: 1 }

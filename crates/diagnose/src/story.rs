@@ -136,7 +136,13 @@ pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
             EventKind::UncaughtError { .. } | EventKind::BindFailed { .. } | EventKind::StartFailed { .. } | EventKind::TooManyOpenFiles
         )
     };
-    let mut found: Vec<Fact> = scene.events.iter().rev().filter(close).filter(telling).take(2).map(Event::fact).collect();
+    // That it did not start is known; what a program says before that is why.
+    let general = |it: &&Event| {
+        let text = it.text.as_str();
+        text.starts_with("Failed to start ") || text.ends_with("FPM initialization failed")
+    };
+    let reasons = scene.events.iter().rev().filter(close).filter(telling).filter(|it| !general(it));
+    let mut found: Vec<Fact> = reasons.take(2).map(Event::fact).collect();
     if found.is_empty() {
         let journal = scene.snapshot.journal.value().into_iter().flatten().rev();
         let own = journal.filter(|it| it.unit == unit && it.identifier != "systemd" && !it.message.trim().is_empty());
