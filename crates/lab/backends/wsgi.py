@@ -3,7 +3,8 @@
     /wait/S    answers after S seconds     /segfault   the worker dies of a real one
     /exit      the worker exits            /eat/MB     the worker takes memory and keeps it
     /header/N  a header of N bytes         /misnamed   a header with a space in its name
-    /status/N  answers with that status    anything else: 200
+    /status/N  answers with that status    /burn/S     needs S seconds of CPU
+    anything else: 200
 """
 import ctypes
 import os
@@ -18,6 +19,10 @@ def application(environ, start_response):
     status, headers = "200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")]
     if what == "wait":
         time.sleep(float(number))
+    elif what == "burn":
+        end = time.thread_time() + float(number)
+        while time.thread_time() < end:
+            pass
     elif what == "segfault":
         ctypes.string_at(8)
     elif what == "exit":
