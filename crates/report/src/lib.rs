@@ -4,6 +4,7 @@
 //! whether it writes to a terminal: the caller says whether colour is wanted. Text that came from the host is never
 //! shown as it is, but through [`visible()`].
 #![deny(missing_docs)]
+#![forbid(unsafe_code)]
 
 pub mod explain;
 mod narrow;

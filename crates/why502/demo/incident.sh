@@ -1,6 +1,6 @@
 # How `incident.json.gz` was recorded: as a case of the lab, by `why502 capture` while the visitors still waited. Left out of
-# the record afterwards, since they tell of the recording machine: kernel messages from before that host was booted, packages, idle units, the
-# journal of booting, the visitors' curl.
+# the record afterwards, since they tell of the recording machine: kernel messages from before that host was booted, packages,
+# idle units, the journal of booting, the visitors' curl.
 #
 # about: a promotion brings more visitors to the checkout than pm.max_children allows
 # expect: php-fpm-pool-exhausted

@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls the crates that do the work, prints what they say. No logic lives here.
 //!
 //! Results go to standard output, everything else to standard error.
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod exit;

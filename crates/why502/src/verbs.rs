@@ -52,9 +52,9 @@ fn diagnose(asked: Diagnose) -> Result<Exit, Failure> {
 
 fn demo(asked: &Show) -> Result<Exit, Failure> {
     let snapshot = read_capture(INCIDENT).expect("a test reads the embedded incident");
-    eprintln!(
-        "why502 demo: a recorded incident, with the times and names of then; nothing on this host was looked at."
-    );
+    eprintln!("why502 demo: a recorded incident, with the times and names of then.");
+    eprintln!("Nothing on this host was looked at.
+");
     show(&diagnose::diagnose(&snapshot), asked)?;
     // The demonstration succeeded, whatever was wrong on that host.
     Ok(Exit::Fine)
@@ -156,9 +156,8 @@ fn capture(asked: Capture) -> Result<Exit, Failure> {
         write_capture(&snapshot, file).map_err(failed)?;
         output::print(&format!("{}\n", path.display()))?;
     }
-    eprintln!(
-        "why502 capture: it holds log lines and configuration of this host as they are; look before you share it."
-    );
+    eprintln!("why502 capture: it holds log lines and configuration of this host as they are.");
+    eprintln!("Look before you share it.");
     Ok(Exit::Fine)
 }
 

@@ -291,7 +291,7 @@ fn candidates(page: &mut Page, report: &Report) {
     let best = report.blind_spots.iter().filter(|it| !it.remedy.is_empty()).max_by_key(|it| settles(it));
     if let Some(best) = best {
         page.heading("Look there next");
-        page.put("  ", &format!("{} ({}: {})", best.remedy, best.what, best.why), PLAIN);
+        page.put("  ", &format!("{}, to see this: {}", best.remedy, best.what), PLAIN);
     }
 }
 
