@@ -39,7 +39,9 @@ impl Blind {
     /// The blind spot of something unread.
     pub fn from_unread(what: &str, unread: &snapshot::Unread) -> Blind {
         use snapshot::Reason::*;
-        let detail = if unread.detail.is_empty() { String::new() } else { format!(" ({})", unread.detail) };
+        // The system's words often say the same as ours.
+        let same = unread.detail.to_ascii_lowercase().starts_with(unread.reason.words());
+        let detail = if unread.detail.is_empty() || same { String::new() } else { format!(" ({})", unread.detail) };
         let remedy = match unread.reason {
             Denied => "run as root".to_owned(),
             TimedOut => "run again with a longer --timeout".to_owned(),

@@ -69,6 +69,29 @@ fn death_of(event: &Event) -> Option<Death> {
     }
 }
 
+/// Whether the end of a worker would have been seen: then that none was found says that there was none.
+pub fn would_be_seen(case: &Case) -> Result<(), Blind> {
+    let scene = case.scene;
+    let backend = case.backend()?;
+    if !backend.local {
+        let remedy = format!("run why502 on the host of {} as well", backend.peer);
+        return Err(Blind { what: "the backend's host".into(), why: "it is another one".into(), remedy });
+    }
+    if let Some((fpm, _)) = backend.pool {
+        let log = scene.snapshot.backend_logs.iter().find(|it| it.path == fpm.error_log);
+        return match log {
+            Some(log) => Blind::of("PHP-FPM's log", &log.lines).map(|_| ()),
+            None => scene.journal().map(|_| ()),
+        };
+    }
+    let family = backend.family(scene);
+    // Servers replace what ends, and here nothing is younger than the failures.
+    if !family.is_empty() && family.iter().all(|it| it.started_at.is_some_and(|at| at < case.group.first)) {
+        return Ok(());
+    }
+    scene.journal().map(|_| ())
+}
+
 /// Finds the ends of this backend's workers near the group's failures. A watchdog or the OOM killer explains the signal
 /// that a manager reports afterwards, so of several kinds the most telling one counts.
 pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {

@@ -52,7 +52,11 @@ pub fn report(scene: &Scene) -> Report {
     }
     for (index, group) in scene.groups.iter().enumerate().filter(|(_, it)| is_failure(scene, it)) {
         let backend = group.peer.as_ref().and_then(|it| backends.get(it)).unwrap_or(&nothing);
-        let judged = judge(&Case { scene, group, backend });
+        let mut judged = judge(&Case { scene, group, backend });
+        if group.probed {
+            // That an address cannot be dialled now does not prove that a request failed.
+            judged.found.iter_mut().for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
+        }
         let sure = judged.found.iter().any(|(_, it)| it.certainty == Certainty::Confirmed);
         if !sure {
             blind.extend(judged.blind);

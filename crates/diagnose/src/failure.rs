@@ -79,6 +79,8 @@ pub struct Access {
     pub attempts: Vec<Attempt>,
     /// Whether the format tells about upstreams at all.
     pub tells_upstream: bool,
+    /// Whether it tells how far each attempt got.
+    pub tells_times: bool,
     /// `file:line`.
     pub reference: String,
     /// The line.
@@ -296,6 +298,7 @@ fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> 
         request_time: record.request_time(),
         attempts: record.upstreams(),
         tells_upstream: format.variables().any(|it| it == "upstream_addr" || it == "upstream_status"),
+        tells_times: ["upstream_connect_time", "upstream_header_time"].iter().all(|it| format.variables().any(|has| has == *it)),
         request,
         reference: reference(log, line),
         line: line.text.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
-use snapshot::{Peer, Snapshot};
+use snapshot::{ConnectOutcome, LogKind, Peer, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
 
@@ -125,18 +125,21 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         if access.status >= 500 && !matches!(access.status, 502..=504) {
             continue;
         }
-        let symptom = match access.status {
-            499 => Symptom::ClientClosed,
-            413 => Symptom::BodyTooLarge,
-            _ => Symptom::UpstreamStatus,
-        };
-        let peer: Option<Peer> =
-            access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
+        let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
         let pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
-        let key = Key { peer: peer.clone(), symptom, errno: None, pass: pass.pass, server: access.host.clone() };
+        let error_log_speaks = snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
+        if peer.is_none() && !error_log_speaks && !access.tells_upstream {
+            peer = only_dead_peer(access, view, snapshot);
+        }
+        let (symptom, errno) = match access.status {
+            499 => (Symptom::ClientClosed, None),
+            413 => (Symptom::BodyTooLarge, None),
+            _ => made_by_nginx(access, peer.as_ref(), snapshot, error_log_speaks).unwrap_or((Symptom::UpstreamStatus, None)),
+        };
+        let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };
         let group = groups.entry(key).or_insert_with(|| FailureGroup {
             symptom,
-            errno: None,
+            errno,
             peer,
             scheme: scheme_of("", pass.pass, view),
             server: access.host.clone(),
@@ -155,6 +158,9 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         add(group, access.at, &access.path, Some((index, access)));
     }
     let mut groups: Vec<_> = groups.into_values().collect();
+    if !snapshot.logs.iter().any(|it| it.lines.value().is_some()) {
+        groups.extend(probed(view, snapshot));
+    }
     for group in &mut groups {
         group.paths.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     }
@@ -182,6 +188,100 @@ fn add(group: &mut FailureGroup, at: Timestamp, path: &str, access: Option<(usiz
         None if room => group.paths.push((path.to_owned(), 1)),
         None => {}
     }
+}
+
+/// What nginx met when no error log tells: it made the status itself when the attempt has no header time, and how far the
+/// attempt got shows in its other times. The errno is that of our own attempt.
+fn made_by_nginx(
+    access: &Access,
+    peer: Option<&Peer>,
+    snapshot: &Snapshot,
+    error_log_speaks: bool,
+) -> Option<(Symptom, Option<i32>)> {
+    let sight = snapshot.peers.iter().find(|it| Some(&it.peer) == peer)?;
+    let probe = sight.connect.value().and_then(of_connect);
+    let attempt = access.last_attempt();
+    if !access.tells_times || !matches!(access.status, 502 | 504) {
+        return probe.filter(|_| !error_log_speaks && access.status != 503);
+    }
+    let attempt = attempt.filter(|it| it.header_time.is_none() && it.status == Some(access.status))?;
+    Some(match (access.status, attempt.connect_time) {
+        (504, Some(_)) => (Symptom::ReadTimeout, None),
+        (504, None) => (Symptom::ConnectTimeout, Some(110)),
+        (_, Some(_)) => (Symptom::PrematureClose, None),
+        (_, None) => probe.unwrap_or(match peer {
+            Some(Peer::Unix(_)) => (Symptom::ConnectSocketMissing, None),
+            _ => (Symptom::ConnectRefused, None),
+        }),
+    })
+}
+
+/// The symptom that our own failed attempt to connect stands for; none when it was made.
+fn of_connect(outcome: &ConnectOutcome) -> Option<(Symptom, Option<i32>)> {
+    Some(match outcome {
+        ConnectOutcome::Connected { .. } => return None,
+        ConnectOutcome::TimedOut { .. } => (Symptom::ConnectTimeout, None),
+        ConnectOutcome::Failed { errno } => {
+            let symptom = match errno {
+                2 => Symptom::ConnectSocketMissing,
+                11 => Symptom::ConnectAgain,
+                13 | 1 => Symptom::ConnectPermission,
+                99 => Symptom::ConnectNoAddress,
+                101 => Symptom::ConnectNetUnreachable,
+                110 => Symptom::ConnectTimeout,
+                113 => Symptom::ConnectNoRoute,
+                _ => Symptom::ConnectRefused,
+            };
+            (symptom, Some(*errno))
+        }
+    })
+}
+
+/// The peer that a request without upstream fields must have met: the one of its pass, if that cannot be connected to.
+fn only_dead_peer(access: &Access, view: &View, snapshot: &Snapshot) -> Option<Peer> {
+    let mut dead = access.passes.iter().flat_map(|it| view.passes()[*it].addresses(view)).filter_map(|it| {
+        let peer: Peer = it.address.parse().ok()?;
+        let sight = snapshot.peers.iter().find(|it| it.peer == peer)?;
+        sight.connect.value().and_then(of_connect).map(|_| peer)
+    });
+    dead.next().filter(|first| dead.all(|it| it == *first))
+}
+
+/// Without any log, our own attempts must do: peers that could not be connected to, as groups without a request.
+fn probed(view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
+    let mut groups: Vec<FailureGroup> = Vec::new();
+    for (index, pass) in view.passes().iter().enumerate() {
+        for address in pass.addresses(view).into_iter().filter(|it| !it.backup && !it.down) {
+            let Ok(peer) = address.address.parse::<Peer>();
+            let sights = snapshot.peers.iter().filter(|it| same_peer(&peer, &it.peer, snapshot));
+            for sight in sights {
+                let Some((symptom, errno)) = sight.connect.value().and_then(of_connect) else { continue };
+                if groups.iter().any(|it| it.peer.as_ref() == Some(&sight.peer)) {
+                    continue;
+                }
+                let server = view.servers().get(pass.server).and_then(|it| it.names.first().cloned()).unwrap_or_default();
+                groups.push(FailureGroup {
+                    symptom,
+                    errno,
+                    peer: Some(sight.peer.clone()),
+                    scheme: pass.scheme.name().to_owned(),
+                    server,
+                    pass: Some(index),
+                    peer_in_files: true,
+                    entries: Vec::new(),
+                    accesses: Vec::new(),
+                    count: 0,
+                    first: snapshot.collected_at,
+                    last: snapshot.collected_at,
+                    statuses: BTreeMap::new(),
+                    hidden: 0,
+                    paths: Vec::new(),
+                    probed: true,
+                });
+            }
+        }
+    }
+    groups
 }
 
 struct Place {

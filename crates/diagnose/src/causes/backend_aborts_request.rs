@@ -59,7 +59,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Fact::new("access-log", says).reference(last.reference.clone()).at(last.at)
     });
     let found = match (particular, others) {
-        (true, Some(others)) if same => confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }),
+        (true, Some(others)) if same && deaths::would_be_seen(case).is_ok() => confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }),
         (true, Some(others)) => likely(summary).supporting(others),
         (false, Some(others)) => possible(summary).supporting(others),
         (_, None) => possible(format!("{name} hangs up without an answer")),

@@ -46,6 +46,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let unit = backend.unit(case.scene);
     let Some(deaths) = deaths::near(case)? else {
+        deaths::would_be_seen(case)?;
         return Ok(Verdict::ruled_out("no process of the backend ended when the requests failed"));
     };
     if deaths.death != Death::Crash {
@@ -93,4 +94,160 @@ fn advice(case: &Case, found: Found, unit: Option<&Unit>) -> Found {
         found = found.fix(Fix::repair(format!("Mend what dies on {}", paths.join(", "))));
     }
     found.verify(case.verify_command()).prevent("Alert on every unplanned end of the service, not only on 502s")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const REFUSED: &str = "connect() failed (111: Connection refused)";
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const READING: &str = "reading response header from upstream";
+
+    /// shop.service, a Node program, had run for a day; it is down since an error that nobody caught.
+    fn dead_node() -> Snapshot {
+        let line = failed(REFUSED, "connecting to upstream", "http://127.0.0.1:3000/cart");
+        logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line, &line]).with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/usr/bin/node server.js --port 3000".into();
+                (it.active_state, it.sub_state) = ("failed".into(), "failed".into());
+                (it.result, it.exit_code, it.exit_status) = ("exit-code".into(), "exited".into(), 1);
+                (it.main_started_at, it.main_exited_at) = (Some(ago(86_400)), Some(ago(30)));
+            });
+        })
+    }
+
+    fn uncaught(host: &mut Snapshot) {
+        let lines = [
+            (30, "node", "/srv/shop/server.js:12"),
+            (30, "node", "TypeError: Cannot read properties of undefined (reading 'id')"),
+            (30, "node", "    at Server.<anonymous> (/srv/shop/server.js:12:7)"),
+            (30, "node", "Node.js v18.19.0"),
+            (30, "systemd", "shop.service: Main process exited, code=exited, status=1/FAILURE"),
+            (30, "systemd", "shop.service: Failed with result 'exit-code'."),
+        ];
+        journal(host, "shop.service", &lines);
+    }
+
+    #[test]
+    fn an_error_that_nobody_caught_is_quoted() {
+        let report = check(&dead_node().with(uncaught), "backend-crashed: confirmed");
+        let found = &report.causes[0];
+        let expected = "shop.service died once while it served: TypeError: Cannot read properties of undefined (reading 'id')";
+        assert_eq!(found.summary, expected);
+        let commands: Vec<&String> = found.fixes.iter().flat_map(|it| &it.commands).collect();
+        assert!(commands.iter().any(|it| it.contains("Restart=on-failure")), "{commands:?}");
+    }
+
+    #[test]
+    fn a_crash_is_known_without_the_journal_from_systemd_s_own_record() {
+        check(&dead_node().with(|it| it.journal = denied()), "backend-crashed: confirmed");
+    }
+
+    #[test]
+    fn a_start_that_never_got_through_is_no_crash() {
+        let host = dead_node().with(|it| {
+            unit(it, "shop.service", |it| it.main_started_at = Some(ago(31)));
+            journal(it, "shop.service", &[(31, "systemd", "Started shop.service - The shop.")]);
+            uncaught(it);
+        });
+        check(&host, "backend-start-failed: confirmed");
+        check_ruled_out(&host, "backend-crashed", "shop.service was started and did not come up");
+    }
+
+    #[test]
+    fn a_stop_by_an_operator_is_no_crash() {
+        let host = dead_node().with(|it| {
+            unit(it, "shop.service", |it| {
+                (it.active_state, it.result) = ("inactive".into(), "success".into())
+            });
+            let lines = [
+                (30, "systemd", "Stopping shop.service - The shop..."),
+                (30, "systemd", "shop.service: Main process exited, code=killed, status=15/TERM"),
+                (30, "systemd", "Stopped shop.service - The shop."),
+            ];
+            journal(it, "shop.service", &lines);
+        });
+        check(&host, "backend-not-running: confirmed");
+        check_ruled_out(&host, "backend-crashed", "shop.service was stopped, it did not fail");
+    }
+
+    /// A pool of PHP-FPM that runs; nginx was hung up on twice, 11 and 10 seconds before the collection.
+    fn php_hung_up() -> Snapshot {
+        let reset = "recv() failed (104: Connection reset by peer)";
+        let line =
+            failed(reset, READING, "fastcgi://unix:/run/php/fpm.sock:").replace("/cart", "/export.php");
+        logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line, &line])
+            .with(|it| php_fpm(it, "unix:/run/php/fpm.sock", &[("pm.max_children", "5")], "ii"))
+    }
+
+    #[test]
+    fn a_child_of_php_fpm_that_segfaults_is_named_with_its_path() {
+        let host = php_hung_up().with(|it| {
+            let segv = "[02-May-2026 13:03:00] WARNING: [pool www] child 501 exited on signal 11 (SIGSEGV) after 61.5 seconds \
+                        from start";
+            php_log(it, &[(11, segv), (10, segv)]);
+        });
+        let report = check(&host, "backend-crashed: confirmed");
+        let summary = &report.causes[0].summary;
+        assert!(summary.starts_with("PHP-FPM pool www dies while it serves on /export.php: "), "{summary}");
+        assert!(summary.contains("signal 11 (SIGSEGV)"), "{summary}");
+    }
+
+    #[test]
+    fn a_child_of_another_pool_is_not_this_backend_s() {
+        let host = php_hung_up().with(|it| {
+            let segv = "[02-May-2026 13:03:00] WARNING: [pool blog] child 909 exited on signal 11 (SIGSEGV) after 1 seconds \
+                        from start";
+            php_log(it, &[(11, segv), (10, segv)]);
+        });
+        check_not(&host, "backend-crashed");
+    }
+
+    #[test]
+    fn a_child_that_was_told_to_end_did_not_crash() {
+        let host = php_hung_up().with(|it| {
+            let quota = "[02-May-2026 13:03:00] NOTICE: [pool www] child 501 exited with code 0 after 61.5 seconds from start";
+            php_log(it, &[(11, quota), (10, quota)]);
+        });
+        check_not(&host, "backend-crashed");
+    }
+
+    #[test]
+    fn a_crash_far_from_the_failures_is_not_their_cause() {
+        let host = php_hung_up().with(|it| {
+            let segv = "[02-May-2026 12:58:10] WARNING: [pool www] child 499 exited on signal 11 (SIGSEGV) after 9 seconds \
+                        from start";
+            php_log(it, &[(300, segv)]);
+        });
+        check_not(&host, "backend-crashed");
+    }
+
+    #[test]
+    fn one_crash_beside_many_failures_is_only_possible() {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:8000/cart");
+        let lines = [line.as_str(); 20];
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &lines).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+            worker(it, 300, 301, 'S');
+            worker(it, 300, 302, 'S');
+            let died = "[2026-05-02 13:02:41 +0000] [300] [WARNING] Worker with pid 301 was terminated due to signal 11";
+            journal(it, "gunicorn-300.service", &[(32, "gunicorn", died)]);
+        });
+        let report = crate::diagnose(&host);
+        let crash = report.causes.iter().find(|it| it.cause.id == "backend-crashed");
+        assert_ne!(crash.map(|it| it.certainty), Some(crate::Certainty::Confirmed), "{}", outline(&report));
+    }
+
+    #[test]
+    fn without_the_journal_a_worker_s_end_may_have_gone_unseen() {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:8000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+            worker(it, 300, 301, 'S');
+            it.journal = denied();
+        });
+        check_blind(&host, "backend-crashed", "journal");
+    }
 }

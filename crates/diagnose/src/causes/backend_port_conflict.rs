@@ -77,3 +77,109 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .prevent("Give each service a port of its own in one list, or let them listen on unix sockets")
         .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::{Answer, Protocol, Snapshot};
+
+    /// PHP-FPM's pool is to listen at 127.0.0.1:9000 and its unit is down; nginx got that message from there.
+    fn pool_is_down(message: &str, action: &str) -> Snapshot {
+        let line = failed(message, action, "fastcgi://127.0.0.1:9000");
+        logged(passing_to("fastcgi_pass 127.0.0.1:9000"), &[&line, &line]).with(|it| {
+            php_fpm(it, "127.0.0.1:9000", &[], "");
+            unit(it, "php8.2-fpm.service", |it| {
+                it.exec_start = "/usr/sbin/php-fpm8.2 --nodaemonize".into();
+                (it.active_state, it.result) = ("failed".into(), "exit-code".into());
+                (it.main_started_at, it.main_exited_at) = (Some(ago(60)), Some(ago(60)));
+            });
+        })
+    }
+
+    fn cannot_bind(host: &mut Snapshot) {
+        let lines = [
+            (60, "systemd", "Starting php8.2-fpm.service - The PHP 8.2 FastCGI Process Manager..."),
+            (
+                60,
+                "php-fpm8.2",
+                "[02-May-2026 13:02:10] ERROR: unable to bind listening socket for address '127.0.0.1:9000': Address \
+                 already in use (98)",
+            ),
+            (60, "php-fpm8.2", "[02-May-2026 13:02:10] ERROR: FPM initialization failed"),
+            (60, "systemd", "php8.2-fpm.service: Main process exited, code=exited, status=78/CONFIG"),
+            (60, "systemd", "php8.2-fpm.service: Failed with result 'exit-code'."),
+        ];
+        journal(host, "php8.2-fpm.service", &lines);
+    }
+
+    const GARBLED: &str = "upstream sent unsupported FastCGI protocol version: 72";
+    const READING: &str = "reading response header from upstream";
+
+    #[test]
+    fn the_program_that_holds_the_address_is_named() {
+        let host = pool_is_down(GARBLED, READING).with(|it| {
+            cannot_bind(it);
+            serving(it, 300, "/usr/bin/node worker.js", "127.0.0.1:9000");
+            greeted(it, "127.0.0.1:9000", Protocol::Http, Answer::Spoken);
+        });
+        let report = check(&host, "backend-port-conflict: confirmed");
+        let found = &report.causes[0];
+        let expected = "php8.2-fpm.service cannot bind 127.0.0.1:9000: node (node-300.service) holds it and answers nginx instead";
+        assert_eq!(found.summary, expected);
+        assert!(found.consequences.iter().any(|it| it == "protocol-mismatch"), "{:?}", found.consequences);
+        assert_eq!(found.fixes[0].commands[0], "systemctl stop node-300.service");
+    }
+
+    #[test]
+    fn an_address_that_was_taken_and_is_free_by_now_still_explains_the_refusal() {
+        let host = pool_is_down("connect() failed (111: Connection refused)", "connecting to upstream")
+            .with(cannot_bind);
+        let report = check(&host, "backend-port-conflict: confirmed");
+        assert!(
+            report.causes[0].summary.contains("so nothing listens at 127.0.0.1:9000"),
+            "{}",
+            report.causes[0].summary
+        );
+        check_ruled_out(&host, "backend-start-failed", "could not bind its address");
+    }
+
+    #[test]
+    fn the_other_protocol_of_the_very_service_that_is_meant_is_no_conflict() {
+        let line = failed(GARBLED, READING, "fastcgi://127.0.0.1:9000");
+        let host = logged(passing_to("fastcgi_pass 127.0.0.1:9000"), &[&line]).with(|it| {
+            serving(it, 300, "/usr/bin/node server.js --port 9000", "127.0.0.1:9000");
+            greeted(it, "127.0.0.1:9000", Protocol::Http, Answer::Spoken);
+        });
+        check(&host, "protocol-mismatch: confirmed");
+        check_not(&host, "backend-port-conflict");
+    }
+
+    #[test]
+    fn a_start_that_fails_for_another_reason_is_no_conflict() {
+        let host =
+            pool_is_down("connect() failed (111: Connection refused)", "connecting to upstream").with(|it| {
+                let entry = "[02-May-2026 13:02:10] ERROR: [pool www] cannot get uid for user 'shop'";
+                journal(it, "php8.2-fpm.service", &[(60, "php-fpm8.2", entry)]);
+            });
+        check(&host, "backend-start-failed: confirmed");
+        check_not(&host, "backend-port-conflict");
+    }
+
+    #[test]
+    fn a_conflict_that_was_settled_by_a_later_start_is_over() {
+        let host = pool_is_down(GARBLED, READING).with(|it| {
+            cannot_bind(it);
+            let ready = "[02-May-2026 13:02:20] NOTICE: ready to handle connections";
+            journal(it, "php8.2-fpm.service", &[(50, "php-fpm8.2", ready)]);
+            serving(it, 300, "/usr/bin/node worker.js", "127.0.0.1:9000");
+            greeted(it, "127.0.0.1:9000", Protocol::Http, Answer::Spoken);
+        });
+        check_not(&host, "backend-port-conflict");
+    }
+
+    #[test]
+    fn without_the_journal_nobody_can_say_why_it_does_not_listen() {
+        let host = pool_is_down("connect() failed (111: Connection refused)", "connecting to upstream");
+        check_blind(&host.with(|it| it.journal = denied()), "backend-port-conflict", "journal");
+    }
+}

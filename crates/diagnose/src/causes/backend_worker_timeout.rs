@@ -27,6 +27,7 @@ cause! {
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let backend = case.backend()?;
     let Some(deaths) = deaths::near(case)?.filter(|it| it.death == Death::Watchdog) else {
+        deaths::would_be_seen(case)?;
         return Ok(Verdict::ruled_out("no watchdog of the backend ended a worker at that time"));
     };
     let Some(fact) = deaths.fact() else { return Ok(Verdict::NotIt) };
