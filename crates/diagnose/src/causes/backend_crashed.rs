@@ -248,6 +248,17 @@ mod tests {
             worker(it, 300, 301, 'S');
             it.journal = denied();
         });
+        // Where every worker is older than the failures, none of them was replaced.
+        check_not(&host, "backend-crashed");
+        let host = host.with(|it| process(it, 301, |it| it.started_at = Some(ago(9))));
         check_blind(&host, "backend-crashed", "journal");
+        check_blind(&host, "backend-worker-timeout", "journal");
+    }
+
+    #[test]
+    fn what_ends_on_another_host_is_a_blind_spot() {
+        let line = failed(CLOSED, READING, "http://10.0.0.7:8000/cart");
+        let host = logged(passing_to("proxy_pass http://10.0.0.7:8000"), &[&line]);
+        check_blind(&host, "backend-crashed", "the backend's host");
     }
 }
