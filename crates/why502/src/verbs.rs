@@ -53,8 +53,8 @@ fn diagnose(asked: Diagnose) -> Result<Exit, Failure> {
 fn demo(asked: &Show) -> Result<Exit, Failure> {
     let snapshot = read_capture(INCIDENT).expect("a test reads the embedded incident");
     eprintln!("why502 demo: a recorded incident, with the times and names of then.");
-    eprintln!("Nothing on this host was looked at.
-");
+    eprintln!("Nothing on this host was looked at.");
+    eprintln!();
     show(&diagnose::diagnose(&snapshot), asked)?;
     // The demonstration succeeded, whatever was wrong on that host.
     Ok(Exit::Fine)

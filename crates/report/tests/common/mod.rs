@@ -1,4 +1,5 @@
 //! Reports to render: one of each verdict.
+#![allow(dead_code, reason = "each test file uses some of them")]
 
 use std::collections::BTreeMap;
 
