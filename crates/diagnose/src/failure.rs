@@ -341,19 +341,29 @@ fn join(all: &mut Failures) {
     for (index, access) in all.accesses.iter().enumerate() {
         by_request.entry(access.request.as_str()).or_default().push(index);
     }
-    let mut taken: HashMap<usize, (u32, Option<u64>)> = HashMap::new();
+    let mut taken: HashMap<usize, ((u32, Option<u64>), usize)> = HashMap::new();
     let mut joined: Vec<(usize, usize)> = Vec::new();
     for (index, entry) in all.entries.iter().enumerate() {
         let Some(candidates) = by_request.get(entry.request.as_str()).filter(|_| !entry.request.is_empty()) else {
             continue;
         };
         // Entries of one connection's request share it; another connection needs another access line.
-        let same = |it: &usize| taken.get(it).is_none_or(|owner| *owner == (entry.pid, entry.connection));
+        let owner = (entry.pid, entry.connection);
+        let same = |it: &usize| taken.get(it).is_none_or(|(it, _)| *it == owner);
+        // A connection that is kept alive carries many requests: each has its own time, and one entry for each try.
+        let full = |it: &usize| {
+            let access = &all.accesses[*it];
+            access.tells_upstream && taken.get(it).is_some_and(|(_, entries)| *entries >= access.attempts.len().max(1))
+        };
+        let fit = |it: &usize| {
+            let access = &all.accesses[*it];
+            (unlikeness(entry, access), full(it), access.at.duration_since(entry.at).abs())
+        };
         let begin = candidates.partition_point(|it| all.accesses[*it].at < entry.at - SignedDuration::from_secs(1));
         let near = candidates[begin..].iter().take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN);
-        let best = near.filter(|it| same(it)).min_by_key(|it| unlikeness(entry, &all.accesses[**it]));
+        let best = near.filter(|it| same(it)).min_by_key(|it| fit(it));
         if let Some(&access) = best.filter(|it| unlikeness(entry, &all.accesses[**it]) < NO_MATCH) {
-            taken.insert(access, (entry.pid, entry.connection));
+            taken.entry(access).or_insert((owner, 0)).1 += 1;
             joined.push((index, access));
         }
     }
