@@ -96,6 +96,7 @@ impl<'a> Backend<'a> {
             return format!("PHP-FPM pool {}", pool.name);
         }
         match (self.unit(scene), self.processes.first()) {
+            (Some(unit), _) if matches!(self.kind, AppKind::Other | AppKind::NoBackend) => unit.name.clone(),
             (Some(unit), _) => format!("{} ({})", unit.name, self.kind.name().trim_start_matches("the ")),
             (None, Some(process)) => format!("{} (pid {})", process.name, process.pid),
             (None, None) => "the backend".to_owned(),
