@@ -73,7 +73,8 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
     let mut found = found.supporting_each(queue).supporting(case.failures_fact());
     if matches!(state, 'T' | 't') {
         let mut all = pids.clone();
-        all.extend(workers.first().map(|it| it.ppid.to_string()).filter(|it| it != "1"));
+        let master = workers.first().and_then(|it| case.scene.process(it.ppid)).filter(|it| matches!(it.state, 'T' | 't'));
+        all.extend(master.map(|it| it.pid.to_string()));
         found = found.fix(Fix::mitigate("Let it go on").run(format!("kill -CONT {}", all.join(" "))));
     }
     let mut restart = Fix::mitigate("Keep the evidence, then restart it").risk("requests in progress are lost");
@@ -87,4 +88,98 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
         .fix(restart)
         .verify(case.verify_command())
         .prevent("Let a health check that goes through the application restart it (a watchdog, Restart=)")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::{Answer, Protocol, Snapshot};
+
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const READING: &str = "reading response header from upstream";
+
+    /// Timeouts at a program of one process that listens.
+    fn silent_node() -> Snapshot {
+        let line = failed(LATE, READING, "http://127.0.0.1:3000/cart");
+        logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line, &line])
+            .with(|it| serving(it, 300, "/usr/bin/node server.js --port 3000", "127.0.0.1:3000"))
+    }
+
+    #[test]
+    fn a_stopped_process_is_let_go_on() {
+        let host = silent_node().with(|it| {
+            process(it, 300, |it| it.state = 'T');
+            greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Silent);
+        });
+        let report = check(&host, "backend-hung: confirmed");
+        let found = &report.causes[0];
+        assert!(
+            found.summary.starts_with("node-300.service (Node.js) is stopped by a signal"),
+            "{}",
+            found.summary
+        );
+        assert_eq!(found.fixes[0].commands, ["kill -CONT 300"]);
+    }
+
+    #[test]
+    fn workers_in_uninterruptible_sleep_are_named_with_what_they_wait_in() {
+        let line = failed(LATE, READING, "fastcgi://unix:/run/php/fpm.sock:");
+        let host = logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line]).with(|it| {
+            php_fpm(it, "unix:/run/php/fpm.sock", &[("pm.max_children", "2")], "bb");
+            for pid in [501, 502] {
+                process(it, pid, |it| (it.state, it.wait_channel) = ('D', "nfs_wait_bit_killable".into()));
+            }
+        });
+        let report = check(&host, "backend-hung: confirmed");
+        let evidence = &report.causes[0].evidence[0].says;
+        assert!(evidence.contains("(state D), waiting in nfs_wait_bit_killable"), "{evidence}");
+        check_ruled_out(&host, "php-fpm-pool-exhausted", "stuck");
+    }
+
+    #[test]
+    fn one_process_that_leaves_connections_in_its_queue_hangs() {
+        let host = silent_node().with(|it| {
+            queued(it, 9);
+            greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Silent);
+        });
+        let report = check(&host, "backend-hung: confirmed");
+        assert!(
+            report.causes[0].evidence[0].says.starts_with("9 connections wait to be accepted"),
+            "{}",
+            outline(&report)
+        );
+    }
+
+    #[test]
+    fn silence_alone_without_a_queue_is_likely_at_most() {
+        let host = silent_node().with(|it| greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Silent));
+        check(&host, "backend-hung: likely");
+    }
+
+    #[test]
+    fn a_backend_that_answers_other_requests_is_slow() {
+        let bad = ("GET /cart HTTP/1.1", 504, "127.0.0.1:3000", "504", "60.001");
+        let good = ("GET / HTTP/1.1", 200, "127.0.0.1:3000", "200", "0.004");
+        let host = requested(silent_node(), &[bad, good, bad, good]);
+        let host = host.with(|it| greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Spoken));
+        check(&host, "backend-slow: confirmed");
+        check_ruled_out(&host, "backend-hung", "it answers a greeting of our own");
+    }
+
+    #[test]
+    fn a_busy_pool_that_is_silent_is_not_said_to_hang() {
+        let line = failed(LATE, READING, "http://127.0.0.1:8000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+            worker(it, 300, 301, 'S');
+            queued(it, 5);
+            greeted(it, "127.0.0.1:8000", Protocol::Http, Answer::Silent);
+        });
+        check_not(&host, "backend-hung");
+    }
+
+    #[test]
+    fn processes_we_may_not_see_are_a_blind_spot() {
+        check_blind(&silent_node().with(|it| it.processes = denied()), "backend-hung", "processes");
+    }
 }
