@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::Symptom;
 use nginx_logs::backend::EventKind;
-use snapshot::{Process, Unit};
+use snapshot::{ConnectOutcome, Process, Unit};
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
@@ -104,6 +104,10 @@ pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
         if let Some(taken) = bind_failure(scene, meant) {
             return Ok(Outage::AddressTaken { unit: meant, holder: Some(holder), fact: taken });
         }
+        // Why it does not run, its own lines would say.
+        if meant.active_state != "active" {
+            scene.journal()?;
+        }
     }
     let Some(unit) = serving.or(meant).or_else(|| silent_unit(case)) else {
         // Units that may not be seen could well define it.
@@ -112,11 +116,20 @@ pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
         }
         return Ok(if backend.listening.is_some() { Outage::None } else { Outage::Undefined });
     };
+    // It listens, and yet our own attempt fails: something between nginx and it is at work, not its process.
+    let refused_now = |it: &ConnectOutcome| !matches!(it, ConnectOutcome::Connected { .. });
+    if serving.is_some() && case.sight().and_then(|it| it.connect.value()).is_some_and(refused_now) {
+        return Ok(Outage::None);
+    }
     let lives = story::lives(scene, &unit.name);
     if let Some(kill) = oom_kill(scene, unit, &lives, case.group.first) {
         return Ok(Outage::OomKilled { unit, fact: kill });
     }
     if backend.listening.is_some() && serving.is_some() {
+        // It was started after the first failure: who did that, and what came before, only the journal tells.
+        if unit.main_started_at.is_some_and(|it| it > case.group.first) {
+            scene.journal()?;
+        }
         return Ok(interrupted(case, unit, lives));
     }
     down(case, unit, &lives)

@@ -46,3 +46,88 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .prevent("Order nginx after the backend (After=) where failures come at boot; add a second server to the upstream group")
         .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const OK: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
+    const BAD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.000");
+
+    /// A request every second, the last one ten seconds before the collection; the sixth to the fourth before the end
+    /// were refused. A program listens at the dialled address.
+    fn a_gap() -> Snapshot {
+        let host = passing_to("proxy_pass http://127.0.0.1:8080");
+        let host = requested(host, &[OK, OK, OK, OK, BAD, BAD, BAD, OK, OK, OK]);
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        // `logged` ends ten seconds before the collection: three seconds after the last refusal.
+        let unrelated = "[notice] 100#100: signal process started";
+        let host = logged(host, &[&line, &line, &line, unrelated, unrelated, unrelated]);
+        host.with(|it| {
+            serving(it, 300, "/usr/bin/node server.js --port 8080", "127.0.0.1:8080");
+            process(it, 300, |it| it.started_at = Some(ago(14)));
+            unit(it, "node-300.service", |it| it.main_started_at = Some(ago(14)));
+        })
+    }
+
+    #[test]
+    fn a_restart_that_somebody_asked_for_is_named() {
+        let host = a_gap().with(|it| {
+            let lines = [
+                (16, "systemd", "Stopping node-300.service - The shop..."),
+                (16, "systemd", "node-300.service: Deactivated successfully."),
+                (16, "systemd", "Stopped node-300.service - The shop."),
+                (14, "systemd", "Started node-300.service - The shop."),
+            ];
+            journal(it, "node-300.service", &lines);
+        });
+        let report = check(&host, "backend-restarting: confirmed");
+        let expected = "node-300.service was restarted when the requests failed; it answers now";
+        assert_eq!(report.causes[0].summary, expected);
+    }
+
+    #[test]
+    fn a_first_start_that_nginx_did_not_wait_for_is_named() {
+        let host = a_gap().with(|it| {
+            journal(it, "node-300.service", &[(14, "systemd", "Started node-300.service - The shop.")])
+        });
+        let report = check(&host, "backend-restarting: confirmed");
+        assert!(report.causes[0].summary.contains("was starting when"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn an_end_that_nobody_asked_for_is_a_crash() {
+        let host = a_gap().with(|it| {
+            let lines = [
+                (16, "node", "Error: out of luck"),
+                (16, "systemd", "node-300.service: Main process exited, code=exited, status=1/FAILURE"),
+                (16, "systemd", "node-300.service: Failed with result 'exit-code'."),
+                (15, "systemd", "node-300.service: Scheduled restart job, restart counter is at 1."),
+                (14, "systemd", "Started node-300.service - The shop."),
+            ];
+            journal(it, "node-300.service", &lines);
+        });
+        check(&host, "backend-crashed: confirmed");
+        check_not(&host, "backend-restarting");
+    }
+
+    #[test]
+    fn a_restart_at_another_time_explains_nothing() {
+        let host = a_gap().with(|it| {
+            process(it, 300, |it| it.started_at = Some(ago(600)));
+            unit(it, "node-300.service", |it| it.main_started_at = Some(ago(600)));
+            journal(it, "node-300.service", &[(600, "systemd", "Started node-300.service - The shop.")]);
+        });
+        check_not(&host, "backend-restarting");
+    }
+
+    #[test]
+    fn a_journal_that_we_may_not_see_is_a_blind_spot() {
+        check_blind(&a_gap().with(|it| it.journal = denied()), "backend-restarting", "journal");
+    }
+}
