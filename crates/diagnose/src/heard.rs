@@ -1,9 +1,14 @@
 //! What a peer was heard to speak: by our greetings, and by what nginx itself could not make sense of.
 
+use jiff::SignedDuration;
+use nginx_logs::backend::EventKind;
 use snapshot::{Answer, Greeting, Protocol};
 
 use crate::case::{Case, times};
 use crate::verdict::Fact;
+
+/// How far apart a request's line in nginx's log and in the backend's may be.
+const SAME_REQUEST: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a peer speaks, compared with what nginx is configured to speak to it.
 pub enum Heard {
@@ -71,7 +76,8 @@ pub fn heard(case: &Case) -> Heard {
     if let Some((greeting, protocol)) = told.filter(|(_, protocol)| Some(*protocol) != expected) {
         return Heard::Other(protocol, greeting_fact(case, greeting));
     }
-    decoded(case).map_or(Heard::Nothing, |(protocol, fact)| Heard::Other(protocol, fact))
+    let decoded = decoded(case).or_else(|| refused_by_uwsgi(case));
+    decoded.map_or(Heard::Nothing, |(protocol, fact)| Heard::Other(protocol, fact))
 }
 
 /// Whether the peer took our connections and said nothing at all, to no greeting.
@@ -114,6 +120,23 @@ fn decoded(case: &Case) -> Option<(Protocol, Fact)> {
     let (entry, (protocol, meaning)) = case.entries().rev().find_map(|it| Some((it, decode(&it.message)?)))?;
     let says = format!("\"{}\" ({meaning}), {}", short(&entry.message), times(case.group.count));
     Some((protocol, Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)))
+}
+
+/// uWSGI takes the second and third byte of what it is sent for the size of a block. Of an HTTP request they are letters of
+/// its method: 21573 is "ET". Source: uwsgi_proto_uwsgi_parser() ("invalid request block size").
+fn refused_by_uwsgi(case: &Case) -> Option<(Protocol, Fact)> {
+    if !matches!(case.group.scheme.as_str(), "http" | "grpc") {
+        return None;
+    }
+    let unit = case.backend.as_ref().ok()?.unit(case.scene)?;
+    let event = case.scene.events.iter().rev().find(|it| {
+        let letters = |size: u64| matches!(size.to_le_bytes(), [b'A'..=b'Z', b'A'..=b'Z', 0, ..]);
+        let of_text = matches!(it.kind, EventKind::RequestTooLarge { size_bytes, .. } if letters(size_bytes));
+        of_text && it.unit == unit.name && it.near(case.group.last, SAME_REQUEST)
+    })?;
+    let mut fact = event.fact();
+    fact.says = format!("{} (that size is letters of an HTTP method)", fact.says);
+    Some((Protocol::Uwsgi, fact))
 }
 
 fn decode(message: &str) -> Option<(Protocol, &'static str)> {
