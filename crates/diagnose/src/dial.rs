@@ -48,12 +48,15 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
             None => "no other backend listens on this host".to_owned(),
         }));
     };
-    let same_family = |it: &&Elsewhere| matches!(it.at, Peer::Unix(_)) == matches!(candidate.at, Peer::Unix(_));
+    let same_family =
+        |it: &&Elsewhere| matches!(it.at, Peer::Unix(_)) == matches!(candidate.at, Peer::Unix(_));
     let rivals = free.iter().filter(same_family).filter(|it| it.at != candidate.at).count();
     let mut facts = Vec::new();
     let moved = moved(case, backend, &candidate);
     if moved.is_none() {
-        if let Some(meant) = meant.filter(|it| it.defined && it.unit.is_none_or(|unit| unit.active_state != "active")) {
+        if let Some(meant) =
+            meant.filter(|it| it.defined && it.unit.is_none_or(|unit| unit.active_state != "active"))
+        {
             return Ok(Err(meant.fact.says.clone()));
         }
         match outage::of(case)? {
@@ -61,7 +64,8 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
             other => return Ok(Err(outage::why_not(&other))),
         }
         // What answered at the old address while this one was already up is another backend.
-        if let (Some(served), Some(started)) = (story::served_before(case), candidate.process.and_then(|it| it.started_at))
+        if let (Some(served), Some(started)) =
+            (story::served_before(case), candidate.process.and_then(|it| it.started_at))
             && served.at.is_some_and(|at| started < at)
         {
             return Ok(Err(format!("{}, while {} was up already", served.says, candidate.name())));
@@ -88,7 +92,8 @@ fn related<'x, 'a: 'x>(
 
 /// Whether a process is an application server, rather than some program that happens to listen.
 fn plausible(candidate: &Elsewhere) -> bool {
-    candidate.speaks == Some(true) || !matches!(candidate.kind, AppKind::Other | AppKind::NoBackend | AppKind::Nginx)
+    candidate.speaks == Some(true)
+        || !matches!(candidate.kind, AppKind::Other | AppKind::NoBackend | AppKind::Nginx)
 }
 
 /// That the backend was moved: it listened at the dialled address before, and was started again elsewhere.
@@ -154,7 +159,8 @@ pub fn dial_instead(case: &Case, address: &str) -> Option<Fix> {
 fn replace_address(line: &str, written: &[&str], address: &str) -> Option<String> {
     let bare = |it: &str| it.strip_suffix(":80").or(it.strip_suffix(":443")).map(str::to_owned);
     let found = written.iter().map(|it| (*it).to_owned()).find(|it| line.contains(it.as_str()));
-    let old = found.or_else(|| written.iter().filter_map(|it| bare(it)).find(|it| line.contains(it.as_str())))?;
+    let old =
+        found.or_else(|| written.iter().filter_map(|it| bare(it)).find(|it| line.contains(it.as_str())))?;
     let (before, after) = line.split_once(&old)?;
     // Behind a socket's path, a colon separates the URI.
     let uri = before.contains("://") && after.trim_start_matches(':').starts_with('/');
@@ -186,15 +192,35 @@ mod tests {
 
     #[test]
     fn only_the_address_of_the_line_changes() {
-        replaced("server 127.0.0.1:9000 weight=2;", "127.0.0.1:9000", "127.0.0.1:9001", "server 127.0.0.1:9001 weight=2;");
-        replaced("proxy_pass http://localhost/a/;", "localhost:80", "127.0.0.1:80", "proxy_pass http://127.0.0.1:80/a/;");
+        replaced(
+            "server 127.0.0.1:9000 weight=2;",
+            "127.0.0.1:9000",
+            "127.0.0.1:9001",
+            "server 127.0.0.1:9001 weight=2;",
+        );
+        replaced(
+            "proxy_pass http://localhost/a/;",
+            "localhost:80",
+            "127.0.0.1:80",
+            "proxy_pass http://127.0.0.1:80/a/;",
+        );
     }
 
     #[test]
     fn a_uri_behind_a_socket_has_a_colon() {
         let (tcp, unix) = ("127.0.0.1:8080", "unix:/run/a.sock");
-        replaced("proxy_pass http://127.0.0.1:8080/a/;", tcp, unix, "proxy_pass http://unix:/run/a.sock:/a/;");
-        replaced("proxy_pass http://unix:/run/a.sock:/a/;", unix, tcp, "proxy_pass http://127.0.0.1:8080/a/;");
+        replaced(
+            "proxy_pass http://127.0.0.1:8080/a/;",
+            tcp,
+            unix,
+            "proxy_pass http://unix:/run/a.sock:/a/;",
+        );
+        replaced(
+            "proxy_pass http://unix:/run/a.sock:/a/;",
+            unix,
+            tcp,
+            "proxy_pass http://127.0.0.1:8080/a/;",
+        );
         replaced("proxy_pass http://unix:/run/a.sock:;", unix, tcp, "proxy_pass http://127.0.0.1:8080;");
         replaced("fastcgi_pass 127.0.0.1:8080;", tcp, unix, "fastcgi_pass unix:/run/a.sock;");
     }

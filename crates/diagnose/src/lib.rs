@@ -18,6 +18,7 @@ mod events;
 mod failure;
 mod groups;
 mod heard;
+mod members;
 mod outage;
 mod own_answers;
 mod packet_filter;

@@ -11,7 +11,11 @@ use crate::verdict::{Factual, Found, Verdict, confirmed, likely};
 pub fn verdict<'a>(case: &Case<'_, 'a>) -> Result<&'a Seen<FilterVerdict>, Blind> {
     match case.sight() {
         Some(sight) => Blind::of("the packet filter's verdict", &sight.filter),
-        None => Err(Blind { what: "the packet filter's verdict".into(), why: "not looked at".into(), remedy: "run with --probe full".into() }),
+        None => Err(Blind {
+            what: "the packet filter's verdict".into(),
+            why: "not looked at".into(),
+            remedy: "run with --probe full".into(),
+        }),
     }
 }
 
@@ -22,7 +26,9 @@ pub fn stopped_by(case: &Case, action: FilterAction, does: &str) -> Result<Verdi
     let peer = case.peer_name();
     if seen.value.action != action {
         return Ok(Verdict::ruled_out(match (seen.value.action, not_understood.len()) {
-            (FilterAction::Accept, 0) => format!("the packet filter of this host lets packets to {peer} through"),
+            (FilterAction::Accept, 0) => {
+                format!("the packet filter of this host lets packets to {peer} through")
+            }
             (FilterAction::Accept, unsure) => {
                 format!("no rule that could be understood stops packets to {peer} ({unsure} could not)")
             }
@@ -34,7 +40,9 @@ pub fn stopped_by(case: &Case, action: FilterAction, does: &str) -> Result<Verdi
     let connected = matches!(connect, Some(ConnectOutcome::Connected { .. }));
     // A rule that asks for the sending user stops nginx's worker and not our own probe.
     let asks_for_user = ["skuid", "skgid", "uid-owner", "gid-owner"].iter().any(|it| rule.contains(it));
-    let summary = format!("a packet-filter rule of this host {does} nginx's connections to {peer}: {rule} (in {chain})");
+    let summary = format!(
+        "a packet-filter rule of this host {does} nginx's connections to {peer}: {rule} (in {chain})"
+    );
     let stops = seen.fact("packet-filter", format!("{chain}: {rule} {does} this very packet"));
     let contradicted = connected && !asks_for_user;
     let mut found = if not_understood.is_empty() && !contradicted {
@@ -43,13 +51,17 @@ pub fn stopped_by(case: &Case, action: FilterAction, does: &str) -> Result<Verdi
         likely(summary).supporting(stops)
     };
     if *counter_moved == Some(true) {
-        found = found.decisive(seen.fact("packet-filter", "that rule's counter moved with our own connection attempt"));
+        found = found.decisive(
+            seen.fact("packet-filter", "that rule's counter moved with our own connection attempt"),
+        );
     }
     if contradicted {
         found = found.contradicting(seen.fact("probe", format!("our own connection to {peer} succeeded")));
     }
     for rule in not_understood.iter().take(2) {
-        found = found.contradicting(seen.fact("packet-filter", format!("on the way there, this could not be evaluated: {rule}")));
+        found = found.contradicting(
+            seen.fact("packet-filter", format!("on the way there, this could not be evaluated: {rule}")),
+        );
     }
     if let Some(listening) = case.backend.as_ref().ok().and_then(|it| it.listening.as_ref()) {
         found = found.supporting(listening.fact.clone());
@@ -71,7 +83,10 @@ fn finish(case: &Case, found: Found, chain: &str) -> Verdict {
         );
     }
     found
-        .fix(Fix::repair(format!("Then change the rules where they are kept ({}), or the next load brings the rule back", kept(chain))))
+        .fix(Fix::repair(format!(
+            "Then change the rules where they are kept ({}), or the next load brings the rule back",
+            kept(chain)
+        )))
         .verify(case.verify_command())
         .prevent("Test a new rule set with a request through nginx before it is made permanent")
         .into()
@@ -138,7 +153,12 @@ mod tests {
             false,
             "nft insert rule inet filter output ip daddr 10.0.0.7 tcp dport 8080 accept",
         );
-        allowed("iptables INPUT → HARDEN", "127.0.0.1:3000", true, "iptables -I INPUT -p tcp -d 127.0.0.1 --dport 3000 -j ACCEPT");
+        allowed(
+            "iptables INPUT → HARDEN",
+            "127.0.0.1:3000",
+            true,
+            "iptables -I INPUT -p tcp -d 127.0.0.1 --dport 3000 -j ACCEPT",
+        );
         allowed(
             "ip6tables -t mangle OUTPUT",
             "[::1]:3000",

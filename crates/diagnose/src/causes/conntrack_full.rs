@@ -44,7 +44,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
     let settings = Blind::of("network settings", &scene.snapshot.net.settings)?;
     let said = scene.events.iter().rev().find(|it| {
-        it.kind == EventKind::ConntrackFull && it.at >= case.group.first - NEAR && it.at <= case.group.last + NEAR
+        it.kind == EventKind::ConntrackFull
+            && it.at >= case.group.first - NEAR
+            && it.at <= case.group.last + NEAR
     });
     let table = table(scene);
     if !is_full(scene) && said.is_none() {
@@ -55,20 +57,29 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let (count, max) = table.unwrap_or_default();
     let state = match table {
-        Some(_) if is_full(scene) => format!("the connection-tracking table is full ({count} of {max} entries)"),
+        Some(_) if is_full(scene) => {
+            format!("the connection-tracking table is full ({count} of {max} entries)")
+        }
         _ => "the connection-tracking table was full".to_owned(),
     };
     let summary = format!("{state}: the kernel drops nginx's new connections to {}", case.peer_name());
     let counted = settings.fact("kernel", format!("{count} connections are tracked, {max} can be"));
     // The kernel log is shared by all containers of a host: its word alone may be about another one.
-    let mut found = if is_full(scene) { confirmed(summary).decisive(counted.reference("sysctl net.netfilter.nf_conntrack_count")) } else { likely(summary) };
+    let mut found = if is_full(scene) {
+        confirmed(summary).decisive(counted.reference("sysctl net.netfilter.nf_conntrack_count"))
+    } else {
+        likely(summary)
+    };
     found = found.supporting_each(said.map(|it| it.fact())).supporting(case.failures_fact());
     let to = (max * 2).max(262_144);
     Ok(found
         .fix(
             Fix::mitigate(format!("Raise the limit to {to}"))
                 .run(format!("sysctl -w net.netfilter.nf_conntrack_max={to}"))
-                .because(format!("{} MiB of kernel memory at about 300 bytes for each entry", to * 300 / (1 << 20)))
+                .because(format!(
+                    "{} MiB of kernel memory at about 300 bytes for each entry",
+                    to * 300 / (1 << 20)
+                ))
                 .risk("none for connections that exist"),
         )
         .fix(
@@ -91,7 +102,8 @@ mod tests {
         let line = failed(message, "connecting to upstream", "http://10.0.0.7:8080/");
         logged(passing_to("proxy_pass http://10.0.0.7:8080"), &[&line]).with(|it| {
             let setting = |name: &str, value: &str| (format!("net.netfilter.{name}"), value.to_owned());
-            it.net.settings = seen(vec![setting("nf_conntrack_count", count), setting("nf_conntrack_max", "1000")]);
+            it.net.settings =
+                seen(vec![setting("nf_conntrack_count", count), setting("nf_conntrack_max", "1000")]);
         })
     }
 
@@ -109,6 +121,10 @@ mod tests {
 
     #[test]
     fn settings_we_may_not_see_are_a_blind_spot() {
-        check_blind(&tracking("300").with(|it| it.net.settings = denied()), "conntrack-full", "network settings");
+        check_blind(
+            &tracking("300").with(|it| it.net.settings = denied()),
+            "conntrack-full",
+            "network settings",
+        );
     }
 }

@@ -36,7 +36,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => false,
     };
     let servers = servers(case);
-    let asked = if servers.is_empty() { "the resolver of the configuration".to_owned() } else { servers.join(", ") };
+    let asked =
+        if servers.is_empty() { "the resolver of the configuration".to_owned() } else { servers.join(", ") };
     let what = match unresolved(&last.message) {
         Some((name, _)) => name.to_owned(),
         None => "names".to_owned(),
@@ -53,13 +54,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let how = if timed_out { "does not answer" } else { "cannot be asked" };
     let summary = format!("nginx's resolver {asked}{place} {how}, so that {what} cannot be looked up");
     let mut found = match (dead, answers) {
-        (Some((server, says)), None) => {
-            confirmed(summary).decisive(Fact::new("probe", says).reference(format!("dig @{} {what}", host_of(server)))).supporting(logged)
-        }
-        (Some((server, says)), Some((other, _))) => likely(format!("{summary}; {other} answers, {server} does not"))
-            .confidence(0.8)
-            .supporting(Fact::new("probe", says))
+        (Some((server, says)), None) => confirmed(summary)
+            .decisive(Fact::new("probe", says).reference(format!("dig @{} {what}", host_of(server))))
             .supporting(logged),
+        (Some((server, says)), Some((other, _))) => {
+            likely(format!("{summary}; {other} answers, {server} does not"))
+                .confidence(0.8)
+                .supporting(Fact::new("probe", says))
+                .supporting(logged)
+        }
         (None, Some((server, _))) if timed_out => {
             let summary = format!(
                 "nginx gets no answer from its resolver {server}{place} for {what}, although the server answers us: nginx's \
@@ -109,11 +112,14 @@ fn none_configured(case: &Case, logged: Fact) -> Verdict {
         return Verdict::ruled_out(format!("the files have a resolver for it, in {}", scene.place(span)));
     }
     let place = pass.map(|it| format!(" in {}", scene.place(it.span))).unwrap_or_default();
-    let summary = format!("the pass{place} needs {name} looked up while serving, and no `resolver` is configured there");
+    let summary = format!(
+        "the pass{place} needs {name} looked up while serving, and no `resolver` is configured there"
+    );
     let mut found = confirmed(summary).decisive(logged);
     if let Some(pass) = pass {
         found = found.supporting(
-            Fact::new("config", format!("`{}` holds a variable, and no resolver is in force", pass.written)).reference(scene.place(pass.span)),
+            Fact::new("config", format!("`{}` holds a variable, and no resolver is in force", pass.written))
+                .reference(scene.place(pass.span)),
         );
     }
     let known = case.sight().and_then(|it| it.resolution.value()).and_then(|it| match &it.system {
@@ -121,7 +127,8 @@ fn none_configured(case: &Case, logged: Fact) -> Verdict {
         _ => None,
     });
     if let Some(address) = known {
-        let says = format!("this host itself resolves {name} to {address}; nginx does not ask it while serving");
+        let says =
+            format!("this host itself resolves {name} to {address}; nginx does not ask it while serving");
         found = found.supporting(Fact::new("probe", says).reference(format!("getent ahosts {name}")));
     }
     found
@@ -151,7 +158,10 @@ mod tests {
             "[error] 101#101: *7 {message}, client: 10.0.0.9, server: shop.example.com, request: \"GET /cart HTTP/1.1\", \
              host: \"shop.example.com\""
         );
-        logged(passing_to(&format!("{resolver}set $shop shop.internal;\nproxy_pass http://$shop:8080")), &[&line])
+        logged(
+            passing_to(&format!("{resolver}set $shop shop.internal;\nproxy_pass http://$shop:8080")),
+            &[&line],
+        )
     }
 
     fn heard(host: Snapshot, server: Lookup) -> Snapshot {
@@ -164,7 +174,10 @@ mod tests {
 
     #[test]
     fn a_server_that_is_silent_to_us_as_well_is_confirmed() {
-        check(&heard(asking("resolver 10.0.0.2;\n", TIMED_OUT), Lookup::TimedOut), "dns-resolver-unreachable: confirmed");
+        check(
+            &heard(asking("resolver 10.0.0.2;\n", TIMED_OUT), Lookup::TimedOut),
+            "dns-resolver-unreachable: confirmed",
+        );
     }
 
     #[test]
@@ -175,13 +188,20 @@ mod tests {
 
     #[test]
     fn a_missing_resolver_is_confirmed_by_the_log_alone() {
-        check(&asking("", "no resolver defined to resolve shop.internal"), "dns-resolver-unreachable: confirmed");
+        check(
+            &asking("", "no resolver defined to resolve shop.internal"),
+            "dns-resolver-unreachable: confirmed",
+        );
     }
 
     #[test]
     fn a_server_that_knows_no_such_name_is_another_cause() {
         let host = asking("resolver 10.0.0.2;\n", "shop.internal could not be resolved (3: Host not found)");
         let report = crate::diagnose(&host);
-        assert!(report.causes.iter().all(|it| it.cause.id != "dns-resolver-unreachable"), "{}", outline(&report));
+        assert!(
+            report.causes.iter().all(|it| it.cause.id != "dns-resolver-unreachable"),
+            "{}",
+            outline(&report)
+        );
     }
 }

@@ -31,46 +31,69 @@ cause! {
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
-    let (Some(Peer::Tcp(dialled)), Some(pass)) = (case.peer(), scene.pass(case.group)) else { return Ok(Verdict::NotIt) };
+    let (Some(Peer::Tcp(dialled)), Some(pass)) = (case.peer(), scene.pass(case.group)) else {
+        return Ok(Verdict::NotIt);
+    };
     let Some((host, span)) = name_behind(case, pass, *dialled) else { return Ok(Verdict::NotIt) };
     let name = Peer::Name { host: host.clone(), port: dialled.port() };
     let unseen = Reading::not_asked();
     let of_name = scene.sight(&name).map(|it| &it.resolution).filter(|it| it.value().is_some());
-    let resolution = Blind::of("what the backend's name means now", of_name.or(case.sight().map(|it| &it.resolution)).unwrap_or(&unseen))?;
+    let resolution = Blind::of(
+        "what the backend's name means now",
+        of_name.or(case.sight().map(|it| &it.resolution)).unwrap_or(&unseen),
+    )?;
     if resolution.value.name != host {
         return Ok(Verdict::NotIt);
     }
     // A name in a variable is looked up by nginx's resolver, a fixed one by the system, at start.
     let variable = matches!(pass.target, Target::Variable(_)) && pass.group(scene.view).is_none();
-    let lookup = match resolution.value.resolvers.iter().map(|(_, it)| it).find(|it| matches!(it, Lookup::Found(_))) {
-        Some(found) if variable => found,
-        _ if variable => return Ok(Verdict::NotIt),
-        _ => &resolution.value.system,
-    };
+    let lookup =
+        match resolution.value.resolvers.iter().map(|(_, it)| it).find(|it| matches!(it, Lookup::Found(_))) {
+            Some(found) if variable => found,
+            _ if variable => return Ok(Verdict::NotIt),
+            _ => &resolution.value.system,
+        };
     let Lookup::Found(now) = lookup else {
-        return Ok(Verdict::ruled_out(format!("{host} does not resolve now, so that nothing can be compared")));
+        return Ok(Verdict::ruled_out(format!(
+            "{host} does not resolve now, so that nothing can be compared"
+        )));
     };
     if now.contains(&dialled.ip()) {
         return Ok(Verdict::ruled_out(format!("{host} still resolves to {}", dialled.ip())));
     }
     let list = now.iter().take(3).map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     let loaded = scene.loaded_at().map(|it| format!(" since {}", scene.clock(it))).unwrap_or_default();
-    let keeps = if variable { String::new() } else { format!(", which it looked up when it loaded its configuration{}", loaded) };
+    let keeps = if variable {
+        String::new()
+    } else {
+        format!(", which it looked up when it loaded its configuration{}", loaded)
+    };
     let summary = format!("{host} is {list} now, but nginx still dials {}{keeps}", dialled.ip());
     // Only a failed connection shows that the old address is gone; a reply that broke off may have other reasons.
     let connecting = matches!(
         case.group.symptom,
-        Symptom::ConnectRefused | Symptom::ConnectTimeout | Symptom::ConnectNoRoute | Symptom::ConnectNetUnreachable
+        Symptom::ConnectRefused
+            | Symptom::ConnectTimeout
+            | Symptom::ConnectNoRoute
+            | Symptom::ConnectNetUnreachable
     );
-    let differs = resolution.fact("probe", format!("{host} resolves to {list}, not to {}", dialled.ip())).reference(format!("getent ahosts {host}"));
-    let found = if connecting { confirmed(summary).decisive(differs) } else { likely(summary).confidence(0.6).supporting(differs) };
+    let differs = resolution
+        .fact("probe", format!("{host} resolves to {list}, not to {}", dialled.ip()))
+        .reference(format!("getent ahosts {host}"));
+    let found = if connecting {
+        confirmed(summary).decisive(differs)
+    } else {
+        likely(summary).confidence(0.6).supporting(differs)
+    };
     let new_works = now.iter().find_map(|ip| {
         let sight = scene.sight(&Peer::Tcp(SocketAddr::new(*ip, dialled.port())))?;
         matches!(sight.connect.value(), Some(ConnectOutcome::Connected { .. }))
             .then(|| sight.connect.fact("probe", format!("{} accepts connections", sight.peer)))
     });
     let mut found = found
-        .supporting(Fact::new("config", format!("{} names {host}", scene.place(span))).reference(scene.place(span)))
+        .supporting(
+            Fact::new("config", format!("{} names {host}", scene.place(span))).reference(scene.place(span)),
+        )
         .supporting_each(new_works)
         .supporting(case.failures_fact());
     if let Some(change) = hosts_change(scene) {
@@ -99,7 +122,9 @@ fn name_behind(case: &Case, pass: &Pass, dialled: SocketAddr) -> Option<(String,
         return None;
     }
     let mut named = addresses.iter().filter_map(|it| match it.address.parse() {
-        Ok(Peer::Name { host, port }) if port == dialled.port() && host != "localhost" => Some((host, it.span)),
+        Ok(Peer::Name { host, port }) if port == dialled.port() && host != "localhost" => {
+            Some((host, it.span))
+        }
         _ => None,
     });
     let first = named.next()?;
@@ -107,14 +132,20 @@ fn name_behind(case: &Case, pass: &Pass, dialled: SocketAddr) -> Option<(String,
     match named.next() {
         None => Some(first),
         // Of several names with that port, the one that the collection found out.
-        Some(second) => [first, second].into_iter().chain(named).find(|(host, _)| Some(host.as_str()) == known),
+        Some(second) => {
+            [first, second].into_iter().chain(named).find(|(host, _)| Some(host.as_str()) == known)
+        }
     }
 }
 
 fn hosts_change(scene: &Scene) -> Option<Fact> {
     let changes = scene.snapshot.changes.value()?;
     let change = changes.iter().find(|it| it.path == "/etc/hosts")?;
-    Some(Fact::new("config", format!("/etc/hosts changed at {}", scene.clock(change.at))).reference("/etc/hosts").at(change.at))
+    Some(
+        Fact::new("config", format!("/etc/hosts changed at {}", scene.clock(change.at)))
+            .reference("/etc/hosts")
+            .at(change.at),
+    )
 }
 
 #[cfg(test)]
@@ -125,7 +156,11 @@ mod tests {
 
     /// nginx dials 10.0.0.7, which app.internal was; now it is this.
     fn pointing_to(now: &str) -> Snapshot {
-        let line = failed("connect() failed (111: Connection refused)", "connecting to upstream", "http://10.0.0.7:8080/");
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://10.0.0.7:8080/",
+        );
         let system = Lookup::Found(vec![now.parse().unwrap()]);
         let resolution = Resolution { name: "app.internal".into(), system, resolvers: Vec::new() };
         let host = passing_to("proxy_pass http://app.internal:8080").with(|it| {
@@ -141,7 +176,11 @@ mod tests {
     #[test]
     fn a_name_that_moved_since_the_start_is_named() {
         let report = check(&pointing_to("10.0.0.8"), "dns-stale: confirmed");
-        assert!(report.causes[0].summary.contains("app.internal is 10.0.0.8 now"), "{}", report.causes[0].summary);
+        assert!(
+            report.causes[0].summary.contains("app.internal is 10.0.0.8 now"),
+            "{}",
+            report.causes[0].summary
+        );
     }
 
     #[test]
@@ -152,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_name_we_may_not_look_up_is_a_blind_spot() {
-        let host = pointing_to("10.0.0.8").with(|it| it.peers.iter_mut().for_each(|it| it.resolution = denied()));
+        let host =
+            pointing_to("10.0.0.8").with(|it| it.peers.iter_mut().for_each(|it| it.resolution = denied()));
         check_blind(&host, "dns-stale", "what the backend's name means now");
     }
 }

@@ -62,14 +62,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             Lookup::Failed(code) => format!("{server} answers {code} for {name}"),
             _ => continue,
         };
-        found = found.supporting(Fact::new("probe", says).reference(format!("dig @{} {name}", host_of(server))));
+        found =
+            found.supporting(Fact::new("probe", says).reference(format!("dig @{} {name}", host_of(server))));
     }
     let system = resolution.and_then(|it| match &it.system {
         Lookup::Found(addresses) => addresses.first(),
         _ => None,
     });
     if let Some(address) = system {
-        let says = format!("this host itself resolves {name} to {address}, by /etc/hosts or a search domain, which nginx's resolver does not use");
+        let says = format!(
+            "this host itself resolves {name} to {address}, by /etc/hosts or a search domain, which nginx's resolver does not use"
+        );
         found = found
             .supporting(Fact::new("probe", says).reference(format!("getent ahosts {name}")))
             .fix(Fix::repair(format!("Add {name} to the zone that {asked} serves, with {address}")));
@@ -122,12 +125,18 @@ mod tests {
             "[error] 101#101: *7 {message}, client: 10.0.0.9, server: shop.example.com, request: \"GET /cart HTTP/1.1\", \
              host: \"shop.example.com\""
         );
-        logged(passing_to("resolver 10.0.0.2;\nset $shop shop.internal;\nproxy_pass http://$shop:8080"), &[&line])
+        logged(
+            passing_to("resolver 10.0.0.2;\nset $shop shop.internal;\nproxy_pass http://$shop:8080"),
+            &[&line],
+        )
     }
 
     fn answering(host: Snapshot, server: Lookup, system: Lookup) -> Snapshot {
-        let resolution =
-            Resolution { name: "shop.internal".into(), system, resolvers: vec![("10.0.0.2:53".into(), server)] };
+        let resolution = Resolution {
+            name: "shop.internal".into(),
+            system,
+            resolvers: vec![("10.0.0.2:53".into(), server)],
+        };
         host.with(|it| sight(it, "shop.internal:8080", |it| it.resolution = seen(resolution)))
     }
 
@@ -140,8 +149,15 @@ mod tests {
     #[test]
     fn a_name_in_the_hosts_file_is_unknown_to_the_resolver() {
         let system = Lookup::Found(vec!["10.0.0.7".parse().unwrap()]);
-        let report = check(&answering(resolving("3: Host not found"), Lookup::NotFound, system), "dns-unresolvable: confirmed");
-        assert!(report.causes[0].evidence.iter().any(|it| it.says.contains("/etc/hosts")), "{}", outline(&report));
+        let report = check(
+            &answering(resolving("3: Host not found"), Lookup::NotFound, system),
+            "dns-unresolvable: confirmed",
+        );
+        assert!(
+            report.causes[0].evidence.iter().any(|it| it.says.contains("/etc/hosts")),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]

@@ -33,12 +33,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(Peer::Tcp(peer)) = case.peer() else { return Ok(Verdict::NotIt) };
     let scene = case.scene;
     if case.entries().any(|it| it.message.starts_with("bind(") && it.errno == Some(99)) {
-        return Ok(Verdict::ruled_out("bind() failed, not connect(): it is the address that is missing, not a port"));
+        return Ok(Verdict::ruled_out(
+            "bind() failed, not connect(): it is the address that is missing, not a port",
+        ));
     }
     if peer.is_ipv6() {
         let reaches = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if peer.ip().is_loopback() || !ip.is_loopback() && !ip.is_unicast_link_local());
         if !scene.addresses()?.value.iter().any(|it| reaches(it.ip)) {
-            return Ok(Verdict::ruled_out("this host has no IPv6 address to dial from, so that no port is the point"));
+            return Ok(Verdict::ruled_out(
+                "this host has no IPv6 address to dial from, so that no port is the point",
+            ));
         }
     }
     let settings = Blind::of("network settings", &scene.snapshot.net.settings)?;
@@ -51,12 +55,18 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let share = f64::from(used) / f64::from(ports.max(1));
     let pass = scene.pass(case.group);
     let keeps = pass.is_some_and(|it| it.keeps_connections(scene.view));
-    let summary = format!("no local port was left for connections to {peer}: {used} of {ports} are in use, {waiting} of them in TIME_WAIT");
-    let counted = connections.fact("socket", format!("{used} connections to {peer}, {waiting} in TIME_WAIT")).reference(format!("ss -tan dst {peer}"));
+    let summary = format!(
+        "no local port was left for connections to {peer}: {used} of {ports} are in use, {waiting} of them in TIME_WAIT"
+    );
+    let counted = connections
+        .fact("socket", format!("{used} connections to {peer}, {waiting} in TIME_WAIT"))
+        .reference(format!("ss -tan dst {peer}"));
     let found = if share >= USED_SHARE {
         confirmed(summary).decisive(counted)
     } else {
-        likely(format!("no local port was left for connections to {peer} ({ports} in all)")).confidence(0.8).supporting(counted)
+        likely(format!("no local port was left for connections to {peer} ({ports} in all)"))
+            .confidence(0.8)
+            .supporting(counted)
     };
     let mut found = found
         .supporting(settings.fact("kernel", format!("net.ipv4.ip_local_port_range = {range}: {ports} ports")))

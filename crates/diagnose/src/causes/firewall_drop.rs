@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn rules_we_may_not_see_are_a_blind_spot() {
-        let host = timed_out(FilterAction::Drop).with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = denied()));
+        let host =
+            timed_out(FilterAction::Drop).with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = denied()));
         check_blind(&host, "firewall-drop", "the packet filter's verdict");
     }
 }

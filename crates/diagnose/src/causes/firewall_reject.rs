@@ -53,7 +53,11 @@ mod tests {
             not_understood: not_understood.iter().map(|it| (*it).to_owned()).collect(),
             counter_moved: None,
         };
-        let line = failed("connect() failed (111: Connection refused)", "connecting to upstream", "http://127.0.0.1:8080/");
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/",
+        );
         let host = passing_to("proxy_pass http://127.0.0.1:8080")
             .with(|it| serving(it, 500, "/usr/bin/node app.js", "127.0.0.1:8080"))
             .with(|it| sight(it, "127.0.0.1:8080", |it| it.filter = seen(verdict)));
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn rules_we_may_not_see_are_a_blind_spot() {
-        let host = refused(FilterAction::Reject, &[]).with(|it| sight(it, "127.0.0.1:8080", |it| it.filter = denied()));
+        let host = refused(FilterAction::Reject, &[])
+            .with(|it| sight(it, "127.0.0.1:8080", |it| it.filter = denied()));
         check_blind(&host, "firewall-reject", "the packet filter's verdict");
     }
 }

@@ -48,9 +48,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             remedy: "ss -lnx; ss -lnt".into(),
         });
     };
-    let workers = vitals::workers(case, backend);
     if let Some(state) = vitals::stuck(case, backend).first().map(|it| it.state) {
-        return Ok(Verdict::ruled_out(format!("its processes are stuck (state {state}), so that nobody empties the queue")));
+        return Ok(Verdict::ruled_out(format!(
+            "its processes are stuck (state {state}), so that nobody empties the queue"
+        )));
     }
     if there.waiting.is_some_and(|it| it >= backlog.max(1)) && vitals::answers_greeting(case) != Some(true) {
         return Ok(Verdict::ruled_out("its queue is still full: nobody takes connections from it"));
@@ -60,35 +61,49 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     {
         return Ok(Verdict::ruled_out(format!("the pool was full: {}", full.text.trim())));
     }
-    if !unix && scene.sight(&backend.peer).and_then(|it| it.filter.value()).is_some_and(|it| it.action != FilterAction::Accept) {
+    if !unix
+        && scene
+            .sight(&backend.peer)
+            .and_then(|it| it.filter.value())
+            .is_some_and(|it| it.action != FilterAction::Accept)
+    {
         return Ok(Verdict::ruled_out("a packet-filter rule stops the packets before they reach the queue"));
     }
     let overflows = if unix { None } else { Some(overflows(case)?) };
     if overflows.as_ref().is_some_and(|it| it.is_none()) {
-        return Ok(Verdict::ruled_out("the kernel has counted no overflow of a listen queue (TcpExtListenDrops is 0)"));
+        return Ok(Verdict::ruled_out(
+            "the kernel has counted no overflow of a listen queue (TcpExtListenDrops is 0)",
+        ));
     }
     if backlog > SHORT_BACKLOG && overflows.is_none() {
-        return Ok(Verdict::ruled_out(format!("its queue holds {backlog}: it fills only when nobody takes connections")));
+        return Ok(Verdict::ruled_out(format!(
+            "its queue holds {backlog}: it fills only when nobody takes connections"
+        )));
     }
     let slowest = slowest(case);
     if let Some(slow) = slowest.filter(|it| *it > QUICK_SECONDS) {
-        return Ok(Verdict::ruled_out(format!("answers took up to {slow:.1} s: its workers were busy, the queue is a consequence")));
+        return Ok(Verdict::ruled_out(format!(
+            "answers took up to {slow:.1} s: its workers were busy, the queue is a consequence"
+        )));
     }
     let name = backend.name(scene);
     let how = if unix { "the kernel turned connections away" } else { "the kernel dropped connections" };
-    let summary = format!("the accept queue of {name} at {} holds {backlog} connections; in bursts it overflowed and {how}", there.address);
+    let holds = plural(u64::from(backlog), "connection");
+    let summary = format!(
+        "the accept queue of {name} at {} holds {holds}; in bursts it overflowed and {how}",
+        there.address
+    );
     let mut length = there.fact.clone();
     length.says = format!("{} listens with a backlog of {backlog}", there.address);
     let overflowed = overflows.flatten();
     let meanwhile = vitals::answered_meanwhile(case);
     let sure = backlog <= SHORT_BACKLOG && slowest.is_some() && !meanwhile.is_empty();
-    let found = if sure {
-        confirmed(summary).decisive(length)
-    } else {
-        likely(summary).supporting(length)
-    };
+    let found = if sure { confirmed(summary).decisive(length) } else { likely(summary).supporting(length) };
     let quick = slowest.map(|it| {
-        let says = format!("{} were answered meanwhile, the slowest in {it:.2} s", plural(meanwhile.len() as u64, "request"));
+        let says = format!(
+            "{} were answered meanwhile, the slowest in {it:.2} s",
+            plural(meanwhile.len() as u64, "request")
+        );
         Fact::new("access-log", says).at(meanwhile.last().map(|it| it.at))
     });
     let said = scene.events.iter().rev().find(|it| match &it.kind {
@@ -116,7 +131,9 @@ fn overflows(case: &Case) -> Result<Option<Fact>, Blind> {
     let counters = Blind::of("the kernel's network counters", &net.counters)?;
     let counted = ["TcpExtListenOverflows", "TcpExtListenDrops"].map(|it| net.counter(it).unwrap_or(0));
     let [overflows, drops] = counted;
-    let says = format!("since its start this host has counted {overflows} overflows of listen queues and {drops} dropped connections");
+    let says = format!(
+        "since its start this host has counted {overflows} overflows of listen queues and {drops} dropped connections"
+    );
     Ok((overflows + drops > 0).then(|| counters.fact("kernel", says)))
 }
 
@@ -193,7 +210,8 @@ mod tests {
             }
             let at = it.collected_at;
             for log in &mut it.logs {
-                if let (snapshot::LogKind::Access { .. }, Reading::Seen(lines)) = (&log.kind, &mut log.lines) {
+                if let (snapshot::LogKind::Access { .. }, Reading::Seen(lines)) = (&log.kind, &mut log.lines)
+                {
                     lines.value.successes.push(Successes {
                         upstream: "unix:/run/app.sock".into(),
                         path: "/cart".into(),
@@ -216,13 +234,21 @@ mod tests {
     #[test]
     fn a_long_queue_fills_only_when_nobody_takes_connections() {
         let report = crate::diagnose(&overflowing(2048, 0.05));
-        assert!(report.causes.iter().all(|it| it.cause.id != "listen-queue-overflow"), "{}", outline(&report));
+        assert!(
+            report.causes.iter().all(|it| it.cause.id != "listen-queue-overflow"),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]
     fn a_slow_backend_is_another_cause() {
         let report = crate::diagnose(&overflowing(2, 5.0));
-        assert!(report.causes.iter().all(|it| it.cause.id != "listen-queue-overflow"), "{}", outline(&report));
+        assert!(
+            report.causes.iter().all(|it| it.cause.id != "listen-queue-overflow"),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]

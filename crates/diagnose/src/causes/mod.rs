@@ -18,7 +18,11 @@ mod backend_worker_recycled;
 mod backend_worker_timeout;
 mod config_not_reloaded;
 mod config_reload_failed;
+mod conntrack_full;
+mod dns_resolver_unreachable;
+mod dns_stale;
 mod dns_unresolvable;
+mod ephemeral_ports_exhausted;
 mod firewall_drop;
 mod firewall_reject;
 mod host_cpu_saturated;
@@ -27,6 +31,7 @@ mod listen_queue_overflow;
 mod nginx_not_running;
 mod nginx_returned_error;
 mod no_route_to_upstream;
+mod passive_health_ejection;
 mod php_fpm_pool_exhausted;
 mod protocol_mismatch;
 mod proxy_loop;
@@ -35,8 +40,11 @@ mod tls_plaintext_mismatch;
 mod unix_socket_permission;
 mod unix_socket_wrong_path;
 mod upstream_address_mismatch;
+mod upstream_blackholed;
 mod upstream_ipv6_mismatch;
+mod upstream_max_conns_reached;
 mod upstream_returned_error;
+mod upstream_servers_all_down;
 mod worker_pool_exhausted;
 mod wrong_upstream_port;
 
@@ -58,7 +66,11 @@ pub static CAUSES: &[&Cause] = &[
     &backend_worker_timeout::CAUSE,
     &config_not_reloaded::CAUSE,
     &config_reload_failed::CAUSE,
+    &conntrack_full::CAUSE,
+    &dns_resolver_unreachable::CAUSE,
+    &dns_stale::CAUSE,
     &dns_unresolvable::CAUSE,
+    &ephemeral_ports_exhausted::CAUSE,
     &firewall_drop::CAUSE,
     &firewall_reject::CAUSE,
     &host_cpu_saturated::CAUSE,
@@ -67,6 +79,7 @@ pub static CAUSES: &[&Cause] = &[
     &nginx_not_running::CAUSE,
     &nginx_returned_error::CAUSE,
     &no_route_to_upstream::CAUSE,
+    &passive_health_ejection::CAUSE,
     &php_fpm_pool_exhausted::CAUSE,
     &protocol_mismatch::CAUSE,
     &proxy_loop::CAUSE,
@@ -75,8 +88,11 @@ pub static CAUSES: &[&Cause] = &[
     &unix_socket_permission::CAUSE,
     &unix_socket_wrong_path::CAUSE,
     &upstream_address_mismatch::CAUSE,
+    &upstream_blackholed::CAUSE,
     &upstream_ipv6_mismatch::CAUSE,
+    &upstream_max_conns_reached::CAUSE,
     &upstream_returned_error::CAUSE,
+    &upstream_servers_all_down::CAUSE,
     &worker_pool_exhausted::CAUSE,
     &wrong_upstream_port::CAUSE,
 ];

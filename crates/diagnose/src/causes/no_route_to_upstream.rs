@@ -49,12 +49,22 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let down = interface_down(case, peer.ip());
     let because = down.as_ref().map(|it| format!(": the interface {it} is down")).unwrap_or_default();
     let mut found = confirmed(format!("nginx cannot reach {peer}: {explanation}{because}"))
-        .decisive(route.fact("route", if text.is_empty() { format!("no route to {}", peer.ip()) } else { text.to_owned() })
-            .reference(format!("ip route get {}", peer.ip())))
+        .decisive(
+            route
+                .fact(
+                    "route",
+                    if text.is_empty() { format!("no route to {}", peer.ip()) } else { text.to_owned() },
+                )
+                .reference(format!("ip route get {}", peer.ip())),
+        )
         .supporting(case.failures_fact());
     if let Some(interface) = &down {
         found = found
-            .supporting(case.scene.addresses()?.fact("route", format!("{interface}, which leads to its network, is down")))
+            .supporting(
+                case.scene
+                    .addresses()?
+                    .fact("route", format!("{interface}, which leads to its network, is down")),
+            )
             .fix(Fix::repair(format!("Bring {interface} up")).run(format!("ip link set {interface} up")));
     } else if kind == "none" {
         found = found.fix(
@@ -87,24 +97,37 @@ fn neighbour(case: &Case, peer: SocketAddr) -> Result<Verdict, Blind> {
     let route = sight.route.value();
     let entry = match &sight.neighbour {
         Reading::Seen(seen) => seen.value.as_ref().map(|it| (seen, it)),
-        Reading::Unread(unread) if !timed_out => return Err(Blind::from_unread("the neighbour's entry", unread)),
+        Reading::Unread(unread) if !timed_out => {
+            return Err(Blind::from_unread("the neighbour's entry", unread));
+        }
         Reading::Unread(_) => None,
     };
     let connected = matches!(sight.connect.value(), Some(ConnectOutcome::Connected { .. }));
-    if let Some((seen, entry)) = entry.filter(|(_, it)| matches!(it.state.as_str(), "failed" | "incomplete")) {
+    if let Some((seen, entry)) = entry.filter(|(_, it)| matches!(it.state.as_str(), "failed" | "incomplete"))
+    {
         let gateway = entry.ip != peer.ip();
         let interface = route.map(|it| it.interface.as_str()).unwrap_or_default();
         let who = if gateway { format!("the gateway {}", entry.ip) } else { format!("{} itself", entry.ip) };
-        let summary = format!("nginx cannot reach {peer}: {who} does not answer on the local network ({interface}); its host is off or gone");
-        let fact = seen.fact("neighbour", format!("{} on {interface} is {}: nobody answers for it", entry.ip, entry.state));
+        let summary = format!(
+            "nginx cannot reach {peer}: {who} does not answer on the local network ({interface}); its host is off or gone"
+        );
+        let fact = seen.fact(
+            "neighbour",
+            format!("{} on {interface} is {}: nobody answers for it", entry.ip, entry.state),
+        );
         let found = if connected {
-            likely(summary).supporting(fact).contradicting(Fact::new("probe", format!("our own connection to {peer} succeeded")))
+            likely(summary)
+                .supporting(fact)
+                .contradicting(Fact::new("probe", format!("our own connection to {peer} succeeded")))
         } else {
             confirmed(summary).decisive(fact.reference(format!("ip neighbour show {}", entry.ip)))
         };
         return Ok(found
             .supporting(case.failures_fact())
-            .fix(Fix::repair(format!("Start the host of {}, or correct the address in nginx if it moved", entry.ip)))
+            .fix(Fix::repair(format!(
+                "Start the host of {}, or correct the address in nginx if it moved",
+                entry.ip
+            )))
             .fix(Fix::mitigate("Until then, mark the server `down`, so that no request waits for it"))
             .verify(format!("ping -c 1 {}", entry.ip))
             .verify(case.verify_command())
@@ -114,20 +137,27 @@ fn neighbour(case: &Case, peer: SocketAddr) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out(format!("the route to {} and its neighbour are fine", peer.ip())));
     }
     if connected {
-        return Ok(possible(format!("{peer} could not be reached then (no route or no neighbour); now it can"))
-            .contradicting(Fact::new("probe", format!("our own connection to {peer} succeeded")))
-            .supporting(case.failures_fact())
-            .verify(case.verify_command())
-            .into());
+        return Ok(possible(format!(
+            "{peer} could not be reached then (no route or no neighbour); now it can"
+        ))
+        .contradicting(Fact::new("probe", format!("our own connection to {peer} succeeded")))
+        .supporting(case.failures_fact())
+        .verify(case.verify_command())
+        .into());
     }
     // The errno came from the network: a router that knows no way, or a filter of another host that says so.
     let through = route.and_then(|it| it.gateway).map(|it| format!(" (behind {it})")).unwrap_or_default();
-    let summary = format!("something between this host and {peer}{through} answers that it cannot be reached: a router without a route, or a filter there");
+    let summary = format!(
+        "something between this host and {peer}{through} answers that it cannot be reached: a router without a route, or a filter there"
+    );
     Ok(likely(summary)
         .confidence(0.6)
         .supporting_each(route.map(|it| sight.route.fact("route", it.text.trim().to_owned())))
         .supporting(case.failures_fact())
-        .fix(Fix::repair("Ask the routers on the way, and the filter of the backend's host").run(format!("tracepath -n {}", peer.ip())))
+        .fix(
+            Fix::repair("Ask the routers on the way, and the filter of the backend's host")
+                .run(format!("tracepath -n {}", peer.ip())),
+        )
         .verify(case.verify_command())
         .into())
 }
@@ -139,7 +169,9 @@ fn missing_source(case: &Case) -> Result<Verdict, Blind> {
         let (address, _) = it.message.strip_prefix("bind(")?.split_once(')')?;
         Some(address.to_owned())
     });
-    let Some(written) = logged else { return Ok(Verdict::ruled_out("connect() failed, not bind(): the local address exists")) };
+    let Some(written) = logged else {
+        return Ok(Verdict::ruled_out("connect() failed, not bind(): the local address exists"));
+    };
     let Some(ip) = ip_of(&written) else { return Ok(Verdict::NotIt) };
     let addresses = scene.addresses()?;
     if scene.is_ours(ip)? {
@@ -148,20 +180,29 @@ fn missing_source(case: &Case) -> Result<Verdict, Blind> {
     let pass = scene.pass(case.group);
     let directive = pass.map_or("proxy_", |it| it.scheme.module().prefix());
     let peer = case.peer_name();
-    let mut found = confirmed(format!("nginx is told to dial {peer} from {ip} ({directive}bind), which is no address of this host"))
-        .decisive(addresses.fact("socket", format!("no interface of this host has {ip}")).reference("ip address show"))
-        .supporting(case.failures_fact());
+    let mut found = confirmed(format!(
+        "nginx is told to dial {peer} from {ip} ({directive}bind), which is no address of this host"
+    ))
+    .decisive(
+        addresses.fact("socket", format!("no interface of this host has {ip}")).reference("ip address show"),
+    )
+    .supporting(case.failures_fact());
     let span = pass.and_then(|it| it.settings.bind.from);
     if let Some((file, line, old)) = span.and_then(|it| scene.line_at(it)) {
-        let other = addresses.value.iter().find(|it| it.up && !it.ip.is_loopback() && it.ip.is_ipv4() == ip.is_ipv4());
+        let other = addresses
+            .value
+            .iter()
+            .find(|it| it.up && !it.ip.is_loopback() && it.ip.is_ipv4() == ip.is_ipv4());
         let statement = format!("{directive}bind {written};");
         let without = old.replacen(&statement, "", 1);
         if without != old {
             found = found.fix(
-                Fix::repair(format!("Remove {directive}bind: the kernel then chooses the address that leads to {peer}"))
-                    .edit(&file, line, old.trim(), without.trim())
-                    .run("nginx -t && nginx -s reload")
-                    .risk("the backend sees another source address; its own filter may have to allow that one"),
+                Fix::repair(format!(
+                    "Remove {directive}bind: the kernel then chooses the address that leads to {peer}"
+                ))
+                .edit(&file, line, old.trim(), without.trim())
+                .run("nginx -t && nginx -s reload")
+                .risk("the backend sees another source address; its own filter may have to allow that one"),
             );
         }
         if let Some(other) = other {
@@ -173,7 +214,10 @@ fn missing_source(case: &Case) -> Result<Verdict, Blind> {
         }
     }
     Ok(found
-        .fix(Fix::repair(format!("Or give {ip} to this host again")).run(format!("ip address add {ip} dev INTERFACE")))
+        .fix(
+            Fix::repair(format!("Or give {ip} to this host again"))
+                .run(format!("ip address add {ip} dev INTERFACE")),
+        )
         .verify(case.verify_command())
         .into())
 }
@@ -183,7 +227,8 @@ fn ip_of(text: &str) -> Option<IpAddr> {
 }
 
 fn has_ipv6(case: &Case) -> Result<bool, Blind> {
-    let reaches = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if !ip.is_loopback() && !ip.is_unicast_link_local());
+    let reaches =
+        |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if !ip.is_loopback() && !ip.is_unicast_link_local());
     Ok(case.scene.addresses()?.value.iter().any(|it| reaches(it.ip)))
 }
 
@@ -253,12 +298,14 @@ mod tests {
 
     #[test]
     fn a_missing_route_behind_an_interface_that_is_down_names_the_interface() {
-        let host = unreachable("connect() failed (101: Network is unreachable)", |it| it.route = seen(route("none", "")))
-            .with(|it| {
-                if let Reading::Seen(addresses) = &mut it.net.addresses {
-                    addresses.value.iter_mut().filter(|it| it.interface == "eth0").for_each(|it| it.up = false);
-                }
-            });
+        let host = unreachable("connect() failed (101: Network is unreachable)", |it| {
+            it.route = seen(route("none", ""))
+        })
+        .with(|it| {
+            if let Reading::Seen(addresses) = &mut it.net.addresses {
+                addresses.value.iter_mut().filter(|it| it.interface == "eth0").for_each(|it| it.up = false);
+            }
+        });
         let report = check(&host, "no-route-to-upstream: confirmed");
         assert_eq!(report.causes[0].fixes[0].commands[0], "ip link set eth0 up");
     }

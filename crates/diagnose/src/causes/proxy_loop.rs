@@ -31,7 +31,7 @@ cause! {
     ],
     leads_to: [
         "nginx-worker-connections-exhausted", "nginx-fd-exhausted", "ephemeral-ports-exhausted", "upstream-returned-error",
-        "backend-slow", "backend-hung", "backend-aborts-request", "listen-queue-overflow", "passive-health-ejection",
+        "backend-slow", "backend-hung", "backend-aborts-request", "backend-restarting", "worker-pool-exhausted", "listen-queue-overflow", "passive-health-ejection",
         "request-header-too-big", "upstream-max-conns-reached",
     ],
     judge: Judge::Group(judge),
@@ -39,14 +39,18 @@ cause! {
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
-    let Some(Peer::Tcp(_) | Peer::Name { .. } | Peer::Group(_)) = case.peer() else { return Ok(Verdict::NotIt) };
+    let Some(Peer::Tcp(_) | Peer::Name { .. } | Peer::Group(_)) = case.peer() else {
+        return Ok(Verdict::NotIt);
+    };
     let Some(pass) = scene.pass(case.group).filter(|it| speaks_http(it)) else { return Ok(Verdict::NotIt) };
     if case.backend.as_ref().is_ok_and(|it| !it.local) && !matches!(case.peer(), Some(Peer::Group(_))) {
         return Ok(Verdict::NotIt);
     }
     let Some(first) = own_address(scene, pass, case.peer())? else { return Ok(Verdict::NotIt) };
     let entry = case.entries().next_back();
-    let named = |index: usize| scene.view.servers().get(index).and_then(|it| it.names.first().cloned()).unwrap_or_default();
+    let named = |index: usize| {
+        scene.view.servers().get(index).and_then(|it| it.names.first().cloned()).unwrap_or_default()
+    };
     let host = match entry.map(|it| it.host.as_str()).filter(|it| !it.is_empty()) {
         Some(host) => host.to_owned(),
         None if case.group.server.is_empty() => named(pass.server),
@@ -55,36 +59,52 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let path = case.group.paths.first().map_or("/", |(path, _)| path.as_str()).to_owned();
     let listeners = scene.listeners()?;
     let listener = scene.listener_at(first)?;
-    let who = listener.map_or_else(|| "nginx itself".to_owned(), |it| format!("nginx itself listens on {}", it.address));
+    let who = listener
+        .map_or_else(|| "nginx itself".to_owned(), |it| format!("nginx itself listens on {}", it.address));
     let way = match follow(scene, pass, first, &host, &path)? {
         Way::Loops(way) => way,
         Way::Ends(place) => {
-            return Ok(Verdict::ruled_out(format!("{first} is another server of this nginx, and the way goes on from there: {place}")));
+            return Ok(Verdict::ruled_out(format!(
+                "{first} is another server of this nginx, and the way goes on from there: {place}"
+            )));
         }
     };
     let places: Vec<String> = way.iter().map(|it| scene.place(it.span)).collect();
     let site = if host.is_empty() { String::new() } else { format!("{host}{path} ") };
-    let chain = if places.len() == 1 { format!("by {}", places[0]) } else { format!("by {}", places.join(" and ")) };
-    let by_name = case.sight().and_then(|it| it.name.clone()).filter(|it| it.parse::<IpAddr>().is_err() && it != "localhost");
+    let chain =
+        if places.len() == 1 { format!("by {}", places[0]) } else { format!("by {}", places.join(" and ")) };
+    let by_name = case
+        .sight()
+        .and_then(|it| it.name.clone())
+        .filter(|it| it.parse::<IpAddr>().is_err() && it != "localhost");
     let through = by_name.as_ref().map(|it| format!(" ({it} resolves to it)")).unwrap_or_default();
-    let summary = format!("nginx passes {site}to itself {chain}: {first}{through} is its own address, and the request comes back to the same place");
+    let summary = format!(
+        "nginx passes {site}to itself {chain}: {first}{through} is its own address, and the request comes back to the same place"
+    );
     let own = own_clients(case);
     let mut found = confirmed(summary)
         .decisive(listeners.fact("socket", who))
         .decisive(
-            Fact::new("config", format!("a request for {site}at {first} meets the same pass again: {}", places.join(" → ")))
-                .reference(places[0].clone()),
+            Fact::new(
+                "config",
+                format!("a request for {site}at {first} meets the same pass again: {}", places.join(" → ")),
+            )
+            .reference(places[0].clone()),
         )
         .supporting_each(own)
         .supporting(case.failures_fact());
     if let Some(name) = &by_name {
         found = found
-            .supporting(Fact::new("probe", format!("{name} resolves to {}, an address of this host", first.ip()))
-                .reference(format!("getent ahosts {name}")))
+            .supporting(
+                Fact::new("probe", format!("{name} resolves to {}, an address of this host", first.ip()))
+                    .reference(format!("getent ahosts {name}")),
+            )
             .fix(
-                Fix::repair(format!("Let {name} resolve to the origin, or give the origin another name for nginx to dial"))
-                    .run(format!("getent ahosts {name}"))
-                    .run("grep -n . /etc/hosts"),
+                Fix::repair(format!(
+                    "Let {name} resolve to the origin, or give the origin another name for nginx to dial"
+                ))
+                .run(format!("getent ahosts {name}"))
+                .run("grep -n . /etc/hosts"),
             );
     }
     Ok(found
@@ -127,7 +147,9 @@ fn addresses_of(scene: &Scene, configured: &str) -> Vec<SocketAddr> {
                 _ => None,
             });
             let mut all: Vec<SocketAddr> = known.collect();
-            if let Some(Lookup::Found(found)) = scene.sight(&peer).and_then(|it| it.resolution.value()).map(|it| &it.system) {
+            if let Some(Lookup::Found(found)) =
+                scene.sight(&peer).and_then(|it| it.resolution.value()).map(|it| &it.system)
+            {
                 all.extend(found.iter().map(|ip| SocketAddr::new(*ip, *port)));
             }
             if host == "localhost" {
@@ -152,7 +174,9 @@ fn is_nginx(scene: &Scene, address: SocketAddr) -> Result<bool, Blind> {
     }
     // Who holds it may not be seen without root: then the configuration tells.
     let listens = scene.view.servers().iter().filter(|it| !it.stream && !it.mail).flat_map(|it| &it.listens);
-    Ok(listens.into_iter().any(|it| it.has_port(address.port()) && it.ip.is_none_or(|ip| ip == address.ip() || ip.is_unspecified())))
+    Ok(listens.into_iter().any(|it| {
+        it.has_port(address.port()) && it.ip.is_none_or(|ip| ip == address.ip() || ip.is_unspecified())
+    }))
 }
 
 enum Way<'s, 'a> {
@@ -175,7 +199,10 @@ fn follow<'s, 'a>(
     for _ in 0..MOST_HOPS {
         host = host_sent(scene, pass, &host);
         path = path_sent(scene, pass, &path);
-        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host.as_str(), |(name, _)| name);
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or(host.as_str(), |(name, _)| name);
         let Some(route) = scene.view.route(name, Some(address.port()), &path) else {
             return Ok(Way::Ends("no server listens there".into()));
         };
@@ -183,13 +210,17 @@ fn follow<'s, 'a>(
         let Some(next) = next.filter(|it| speaks_http(it)) else {
             let place = route.location.and_then(|it| scene.view.location(it)).map(|it| it.span);
             let place = place.or(scene.view.servers().get(route.server).map(|it| it.span));
-            return Ok(Way::Ends(place.map_or_else(|| "it answers by itself".to_owned(), |it| scene.place(it))));
+            return Ok(Way::Ends(
+                place.map_or_else(|| "it answers by itself".to_owned(), |it| scene.place(it)),
+            ));
         };
         if let Some(begin) = way.iter().position(|it| std::ptr::eq(*it, next)) {
             way.drain(..begin);
             return Ok(Way::Loops(way));
         }
-        let Some(there) = own_address(scene, next, None)? else { return Ok(Way::Ends(scene.place(next.span))) };
+        let Some(there) = own_address(scene, next, None)? else {
+            return Ok(Way::Ends(scene.place(next.span)));
+        };
         way.push(next);
         (pass, address) = (next, there);
     }
@@ -220,7 +251,12 @@ fn path_sent(scene: &Scene, pass: &Pass, path: &str) -> String {
     let Some(uri) = pass.uri.as_deref().filter(|it| !it.contains('$')) else { return path.to_owned() };
     let location = pass.location.and_then(|it| scene.view.location(it));
     match location {
-        Some(it) if matches!(it.kind, LocationKind::Prefix | LocationKind::PrefixNoRegex | LocationKind::Exact) => {
+        Some(it)
+            if matches!(
+                it.kind,
+                LocationKind::Prefix | LocationKind::PrefixNoRegex | LocationKind::Exact
+            ) =>
+        {
             format!("{uri}{}", path.strip_prefix(it.path.as_str()).unwrap_or_default())
         }
         _ => uri.to_owned(),
@@ -245,7 +281,11 @@ mod tests {
 
     /// nginx listens on port 80 and runs out of connections while it dials its own address.
     fn looping(servers: &str) -> Snapshot {
-        let line = failed("768 worker_connections are not enough", "connecting to upstream", "http://127.0.0.1:80/cart");
+        let line = failed(
+            "768 worker_connections are not enough",
+            "connecting to upstream",
+            "http://127.0.0.1:80/cart",
+        );
         logged(configured(servers), &[&line.replace("[error]", "[alert]")]).with(|it| {
             it.net.listeners = seen(vec![Listener {
                 address: "0.0.0.0:80".parse().unwrap(),

@@ -29,10 +29,12 @@ cause! {
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(Peer::Unix(socket)) = case.peer() else { return Ok(Verdict::NotIt) };
     let unseen = Reading::not_asked();
-    let steps = Blind::of("owner and mode of the socket's path", case.sight().map_or(&unseen, |it| &it.path))?;
+    let steps =
+        Blind::of("owner and mode of the socket's path", case.sight().map_or(&unseen, |it| &it.path))?;
     let nginx = case.scene.nginx;
-    let worker = Blind::of("the user of nginx's workers", nginx.map_or(&Reading::not_asked(), |it| &it.worker_user))
-        .map(|it| it.value.clone())?;
+    let worker =
+        Blind::of("the user of nginx's workers", nginx.map_or(&Reading::not_asked(), |it| &it.worker_user))
+            .map(|it| it.value.clone())?;
     let name = if worker.name.is_empty() { format!("uid {}", worker.uid) } else { worker.name.clone() };
     let Some(denies) = steps.value.iter().find(|it| it.allows_worker == Some(false)) else {
         if let Some(unknown) = steps.value.iter().find(|it| it.allows_worker.is_none()) {
@@ -44,7 +46,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         }
         return Ok(match steps.value.last().filter(|it| it.path == *socket) {
             Some(_) => Verdict::ruled_out(format!("every step of {socket} lets {name} through")),
-            None => Verdict::ruled_out(format!("{socket} does not exist now, and what does lets {name} through")),
+            None => {
+                Verdict::ruled_out(format!("{socket} does not exist now, and what does lets {name} through"))
+            }
         });
     };
     let mode = format!("{} {}:{} {:04o}", denies.path, owner(denies), group(denies), denies.mode);
@@ -58,13 +62,18 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .decisive(steps.fact("path", format!("{name} may not {needs} {mode}")))
         .supporting(case.failures_fact());
     if denies.kind == NodeKind::Directory
-        && let Some(last) = steps.value.last().filter(|it| it.kind != NodeKind::Directory && it.allows_worker == Some(true))
+        && let Some(last) =
+            steps.value.last().filter(|it| it.kind != NodeKind::Directory && it.allows_worker == Some(true))
     {
-        found = found.supporting(steps.fact("path", format!("the socket itself, {:04o}, would let it connect", last.mode)));
+        found = found.supporting(
+            steps.fact("path", format!("the socket itself, {:04o}, would let it connect", last.mode)),
+        );
     }
     let pool = case.backend.as_ref().ok().and_then(|it| it.pool);
     let fix = match pool {
-        Some((fpm, pool)) if denies.kind != NodeKind::Directory => of_pool(pool, fpm.unit.as_deref(), &worker, &name),
+        Some((fpm, pool)) if denies.kind != NodeKind::Directory => {
+            of_pool(pool, fpm.unit.as_deref(), &worker, &name)
+        }
         _ if denies.kind == NodeKind::Directory => of_directory(denies, &name),
         _ => of_socket(case, denies, &name),
     };
@@ -89,25 +98,28 @@ fn of_pool(pool: &PhpPool, unit: Option<&str>, worker: &WorkerUser, name: &str) 
     let mut fix = Fix::repair(format!("Let pool {} give its socket to {name}", pool.name))
         .because("PHP-FPM sets owner and mode of its socket at each start, from these directives");
     if pool.setting("listen.acl_users").is_some() || pool.setting("listen.acl_groups").is_some() {
-        fix = fix.because("with listen.acl_users or listen.acl_groups set, listen.owner and listen.group are ignored");
+        fix = fix.because(
+            "with listen.acl_users or listen.acl_groups set, listen.owner and listen.group are ignored",
+        );
     }
     let group = if worker.gid == worker.uid { name.to_owned() } else { worker.gid.to_string() };
-    for (directive, value) in [("listen.owner", name), ("listen.group", group.as_str()), ("listen.mode", "0660")] {
+    let mut missing = String::new();
+    for (directive, value) in
+        [("listen.owner", name), ("listen.group", group.as_str()), ("listen.mode", "0660")]
+    {
         let new = format!("{directive} = {value}");
         match (pool.line_of(directive), pool.setting(directive)) {
             (Some(_), Some(old)) if old == value => {}
             (Some(line), Some(old)) => fix = fix.edit(&pool.file, line, format!("{directive} = {old}"), new),
-            // Added below `listen`.
-            _ => {
-                let listen = format!("listen = {}", pool.setting("listen").unwrap_or_default());
-                if directive != "listen.mode" && directive != "listen.owner" {
-                    continue;
-                }
-                fix = fix.edit(&pool.file, pool.line_of("listen").unwrap_or(1), listen.clone(), format!("{listen}\n{new}"));
-            }
+            _ => missing += &format!("\n{new}"),
         }
     }
-    fix.run(format!("systemctl restart {}", unit.unwrap_or("php-fpm"))).risk("restarts PHP-FPM, which ends running requests")
+    if let (Some(line), false) = (pool.line_of("listen"), missing.is_empty()) {
+        let listen = format!("listen = {}", pool.setting("listen").unwrap_or_default());
+        fix = fix.edit(&pool.file, line, listen.clone(), listen + &missing);
+    }
+    fix.run(format!("systemctl restart {}", unit.unwrap_or("php-fpm")))
+        .risk("restarts PHP-FPM, which ends running requests")
 }
 
 fn of_directory(node: &PathNode, name: &str) -> Fix {
@@ -132,14 +144,18 @@ fn of_socket(case: &Case, node: &PathNode, name: &str) -> Fix {
     let sockets = case.scene.snapshot.units.value().into_iter().flatten();
     let socket_unit = sockets.into_iter().find(|it| it.listen.iter().any(|it| it.contains(&node.path)));
     let restart = |fix: Fix| match unit {
-        Some(unit) => fix.run(format!("systemctl restart {}", unit.name)).risk(format!("restarts {}", unit.name)),
+        Some(unit) => {
+            fix.run(format!("systemctl restart {}", unit.name)).risk(format!("restarts {}", unit.name))
+        }
         None => fix.risk("restarts the backend"),
     };
     if let Some(socket_unit) = socket_unit {
-        return Fix::repair(format!("Let systemd make the socket for {name}: SocketUser={name}, SocketMode=0660"))
-            .run(format!("systemctl edit {}", socket_unit.name))
-            .run(format!("systemctl restart {}", socket_unit.name))
-            .risk("requests fail while the socket is made anew");
+        return Fix::repair(format!(
+            "Let systemd make the socket for {name}: SocketUser={name}, SocketMode=0660"
+        ))
+        .run(format!("systemctl edit {}", socket_unit.name))
+        .run(format!("systemctl restart {}", socket_unit.name))
+        .risk("requests fail while the socket is made anew");
     }
     match kind {
         AppKind::Gunicorn => restart(
@@ -192,14 +208,22 @@ mod tests {
             ("/run/app/app.sock", 0o777, NodeKind::Socket, Some(true)),
         ]);
         let report = check(&host, "unix-socket-permission: confirmed");
-        assert!(report.causes[0].summary.contains("/run/app deploy:deploy 0750"), "{}", report.causes[0].summary);
+        assert!(
+            report.causes[0].summary.contains("/run/app deploy:deploy 0750"),
+            "{}",
+            report.causes[0].summary
+        );
     }
 
     #[test]
     fn a_path_that_lets_the_worker_through_is_another_cause() {
         let host = denied_at(&[("/run/app/app.sock", 0o777, NodeKind::Socket, Some(true))]);
         let report = crate::diagnose(&host);
-        assert!(report.causes.iter().all(|it| it.cause.id != "unix-socket-permission"), "{}", outline(&report));
+        assert!(
+            report.causes.iter().all(|it| it.cause.id != "unix-socket-permission"),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]

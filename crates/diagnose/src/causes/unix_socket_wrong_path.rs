@@ -34,9 +34,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out(format!("{} is listening now", there.address)));
     }
     let sockets = scene.unix_listeners()?;
-    let hidden = sockets.value.iter().find(|it| canonical(&it.path) == canonical(path) && it.reachable == Some(false));
+    let hidden =
+        sockets.value.iter().find(|it| canonical(&it.path) == canonical(path) && it.reachable == Some(false));
     if let Some(hidden) = hidden {
-        return Ok(out_of_sight(case, path, &hidden.pids, sockets.fact("socket", format!("a socket is bound as {path}"))));
+        return Ok(out_of_sight(
+            case,
+            path,
+            &hidden.pids,
+            sockets.fact("socket", format!("a socket is bound as {path}")),
+        ));
     }
     let found = match instead(case, backend)? {
         Ok(found) => found,
@@ -57,7 +63,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .fix_maybe(dial_instead(case, &at.to_string()))
         .fix(Fix::repair(format!("Or let {who} listen at {path}")).risk(format!("restarts {who}")))
         .verify(case.verify_command())
-        .prevent("Use a path without a version in it, so that an update of the backend does not move its socket")
+        .prevent(
+            "Use a path without a version in it, so that an update of the backend does not move its socket",
+        )
         .into())
 }
 
@@ -67,12 +75,17 @@ fn out_of_sight(case: &Case, path: &str, pids: &[u32], bound: Fact) -> Verdict {
     let unit = process.and_then(|it| it.unit.as_deref()).filter(|it| it.ends_with(".service"));
     let who = unit.or(process.map(|it| it.name.as_str())).unwrap_or("another process");
     if path.starts_with("/tmp/") || path.starts_with("/var/tmp/") {
-        let summary = format!("{who} listens at {path}, but in a /tmp of its own (PrivateTmp=), which nginx does not see");
+        let summary = format!(
+            "{who} listens at {path}, but in a /tmp of its own (PrivateTmp=), which nginx does not see"
+        );
         let folder = unit.and_then(|it| it.strip_suffix(".service")).unwrap_or("app");
-        let mut fix = Fix::repair(format!("Move the socket to a directory that both see, such as /run/{folder}"))
-            .because("RuntimeDirectory= makes that directory at each start");
+        let mut fix =
+            Fix::repair(format!("Move the socket to a directory that both see, such as /run/{folder}"))
+                .because("RuntimeDirectory= makes that directory at each start");
         if let Some(unit) = unit {
-            fix = fix.run(format!("systemctl edit {unit}   # RuntimeDirectory={folder}")).risk(format!("restarts {unit}"));
+            fix = fix
+                .run(format!("systemctl edit {unit}   # RuntimeDirectory={folder}"))
+                .risk(format!("restarts {unit}"));
         }
         return likely(summary)
             .confidence(0.85)
@@ -82,9 +95,11 @@ fn out_of_sight(case: &Case, path: &str, pids: &[u32], bound: Fact) -> Verdict {
             .verify(case.verify_command())
             .into();
     }
-    let summary = format!("{who} still holds a socket that was bound as {path}, but the file is gone or was replaced");
+    let summary =
+        format!("{who} still holds a socket that was bound as {path}, but the file is gone or was replaced");
     let restart = match unit {
-        Some(unit) => Fix::repair(format!("Restart {unit}, which makes the file again")).run(format!("systemctl restart {unit}")),
+        Some(unit) => Fix::repair(format!("Restart {unit}, which makes the file again"))
+            .run(format!("systemctl restart {unit}")),
         None => Fix::repair(format!("Restart {who}, which makes the file again")),
     };
     likely(summary)
@@ -106,7 +121,8 @@ mod tests {
     fn dialling(path: &str, listening: &[(&str, &str)]) -> Snapshot {
         let message = format!("connect() to unix:{path} failed (2: No such file or directory)");
         let line = failed(&message, "connecting to upstream", &format!("fastcgi://unix:{path}:"));
-        let mut host = passing_to(&format!("fastcgi_pass unix:{path}")).with(|it| sight(it, &format!("unix:{path}"), |_| {}));
+        let mut host = passing_to(&format!("fastcgi_pass unix:{path}"))
+            .with(|it| sight(it, &format!("unix:{path}"), |_| {}));
         for (index, (command, address)) in listening.iter().enumerate() {
             host = host.with(|it| serving(it, 500 + index as u32, command, address));
         }

@@ -34,7 +34,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(sight) = case.sight() else { return Ok(Verdict::NotIt) };
     let route = Blind::of("the route to the backend", &sight.route)?;
     if route.value.kind != "unicast" {
-        return Ok(Verdict::ruled_out(format!("this host has no usable route there: {}", route.value.text.trim())));
+        return Ok(Verdict::ruled_out(format!(
+            "this host has no usable route there: {}",
+            route.value.text.trim()
+        )));
     }
     let neighbour = sight.neighbour.value().and_then(Option::as_ref);
     if let Some(gone) = neighbour.filter(|it| matches!(it.state.as_str(), "failed" | "incomplete")) {
@@ -43,7 +46,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let filter = packet_filter::verdict(case);
     let passes = match &filter {
         Ok(verdict) if verdict.value.action != FilterAction::Accept => {
-            return Ok(Verdict::ruled_out(format!("a rule of this host stops the packets ({})", verdict.value.chain)));
+            return Ok(Verdict::ruled_out(format!(
+                "a rule of this host stops the packets ({})",
+                verdict.value.chain
+            )));
         }
         Ok(verdict) => verdict.value.not_understood.is_empty(),
         Err(_) => false,
@@ -52,30 +58,49 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out("the connection-tracking table of this host is full"));
     }
     let interface = &route.value.interface;
-    let vanish = format!("connections to {peer} vanish: this host sends them out on {interface}, and nothing comes back");
+    let vanish = format!(
+        "connections to {peer} vanish: this host sends them out on {interface}, and nothing comes back"
+    );
     let mut found = match sight.connect.value() {
-        Some(ConnectOutcome::TimedOut { after_millis }) if passes => confirmed(vanish)
-            .decisive(sight.connect.fact("probe", format!("our own connection to {peer} got no answer within {after_millis} ms"))),
-        Some(ConnectOutcome::TimedOut { after_millis }) => likely(vanish)
-            .supporting(sight.connect.fact("probe", format!("our own connection to {peer} got no answer within {after_millis} ms"))),
-        Some(ConnectOutcome::Connected { .. }) => possible(format!("connections to {peer} got no answer for a while; now they do"))
-            .contradicting(sight.connect.fact("probe", format!("our own connection to {peer} succeeded"))),
+        Some(ConnectOutcome::TimedOut { after_millis }) if passes => {
+            confirmed(vanish).decisive(sight.connect.fact(
+                "probe",
+                format!("our own connection to {peer} got no answer within {after_millis} ms"),
+            ))
+        }
+        Some(ConnectOutcome::TimedOut { after_millis }) => {
+            likely(vanish).supporting(sight.connect.fact(
+                "probe",
+                format!("our own connection to {peer} got no answer within {after_millis} ms"),
+            ))
+        }
+        Some(ConnectOutcome::Connected { .. }) => {
+            possible(format!("connections to {peer} got no answer for a while; now they do"))
+                .contradicting(sight.connect.fact("probe", format!("our own connection to {peer} succeeded")))
+        }
         Some(ConnectOutcome::Failed { .. }) | None => likely(vanish).confidence(0.6),
     };
     found = found.supporting(route.fact("route", route.value.text.trim().to_owned()));
     if let Some(neighbour) = neighbour {
         let gateway = if neighbour.ip == peer.ip() { "the backend's host" } else { "the gateway" };
-        found = found.supporting(sight.neighbour.fact("neighbour", format!("{gateway} {} is {} on {interface}", neighbour.ip, neighbour.state)));
+        found =
+            found.supporting(sight.neighbour.fact(
+                "neighbour",
+                format!("{gateway} {} is {} on {interface}", neighbour.ip, neighbour.state),
+            ));
     }
     match filter {
         Ok(verdict) => {
             let says = format!("no rule of this host stops packets to {peer}");
             found = found.supporting(verdict.fact("packet-filter", says));
             for rule in verdict.value.not_understood.iter().take(2) {
-                found = found.contradicting(verdict.fact("packet-filter", format!("could not be evaluated: {rule}")));
+                found = found
+                    .contradicting(verdict.fact("packet-filter", format!("could not be evaluated: {rule}")));
             }
         }
-        Err(blind) => found = found.contradicting(Fact::new("packet-filter", format!("{}: {}", blind.what, blind.why))),
+        Err(blind) => {
+            found = found.contradicting(Fact::new("packet-filter", format!("{}: {}", blind.what, blind.why)))
+        }
     }
     Ok(found
         .supporting(case.failures_fact())
@@ -131,18 +156,24 @@ mod tests {
     #[test]
     fn a_rule_of_this_host_is_another_cause() {
         check(&silent(FilterAction::Drop), "firewall-drop: confirmed");
-        check_ruled_out(&silent(FilterAction::Drop), "upstream-blackholed", "a rule of this host stops the packets");
+        check_ruled_out(
+            &silent(FilterAction::Drop),
+            "upstream-blackholed",
+            "a rule of this host stops the packets",
+        );
     }
 
     #[test]
     fn rules_we_may_not_see_leave_a_doubt() {
-        let host = silent(FilterAction::Accept).with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = denied()));
+        let host =
+            silent(FilterAction::Accept).with(|it| sight(it, "10.0.0.7:8080", |it| it.filter = denied()));
         check(&host, "upstream-blackholed: likely");
     }
 
     #[test]
     fn a_route_we_may_not_see_is_a_blind_spot() {
-        let host = silent(FilterAction::Accept).with(|it| sight(it, "10.0.0.7:8080", |it| it.route = denied()));
+        let host =
+            silent(FilterAction::Accept).with(|it| sight(it, "10.0.0.7:8080", |it| it.route = denied()));
         check_blind(&host, "upstream-blackholed", "the route to the backend");
     }
 }

@@ -43,10 +43,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let listeners = case.scene.listeners()?;
     let other_family = |it: &&Listener| {
         it.address.port() == dialled.port()
-            && if dialled.is_ipv6() { it.address.is_ipv4() } else { it.address.is_ipv6() && it.address.ip().to_canonical().is_ipv6() }
+            && if dialled.is_ipv6() {
+                it.address.is_ipv4()
+            } else {
+                it.address.is_ipv6() && it.address.ip().to_canonical().is_ipv6()
+            }
     };
     let Some(there) = listeners.value.iter().find(other_family) else {
-        return Ok(Verdict::ruled_out(format!("port {} is not open in the other address family either", dialled.port())));
+        return Ok(Verdict::ruled_out(format!(
+            "port {} is not open in the other address family either",
+            dialled.port()
+        )));
     };
     let process = there.pids.iter().find_map(|pid| case.scene.process(*pid));
     let unit = process.and_then(|it| it.unit.as_deref()).filter(|it| it.ends_with(".service"));
@@ -54,11 +61,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let (theirs, wanted) = if dialled.is_ipv6() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
     let by_name = name_in_config(case);
     let through = by_name.as_ref().map(|it| format!(" ({it} is both)")).unwrap_or_default();
-    let summary = format!("nginx dials {dialled}{through}, but {who} listens on {theirs} only, at {}", there.address);
+    let summary =
+        format!("nginx dials {dialled}{through}, but {who} listens on {theirs} only, at {}", there.address);
     let instead = crate::dial::reachable(there.address, !dialled.is_ipv6());
     Ok(confirmed(summary)
-        .decisive(listeners.fact("socket", format!("only {} has port {}, not {dialled}", there.address, dialled.port())))
-        .supporting_each(by_name.map(|it| Fact::new("config", format!("nginx is told {it}, which has {wanted} as well"))))
+        .decisive(
+            listeners
+                .fact("socket", format!("only {} has port {}, not {dialled}", there.address, dialled.port())),
+        )
+        .supporting_each(
+            by_name.map(|it| Fact::new("config", format!("nginx is told {it}, which has {wanted} as well"))),
+        )
         .supporting(case.failures_fact())
         .fix_maybe(dial_instead(case, &instead.to_string()))
         .fix(
@@ -85,7 +98,9 @@ fn without_ipv6(case: &Case, dialled: SocketAddr) -> Result<Verdict, Blind> {
     let loopback = dialled.ip().is_loopback();
     let interface = if loopback { "lo" } else { "all" };
     let setting = format!("net.ipv6.conf.{interface}.disable_ipv6");
-    let off = ["net.ipv6.conf.all.disable_ipv6", setting.as_str()].into_iter().find(|it| net.setting(it) == Some("1"));
+    let off = ["net.ipv6.conf.all.disable_ipv6", setting.as_str()]
+        .into_iter()
+        .find(|it| net.setting(it) == Some("1"));
     let addresses = scene.addresses()?;
     let usable = |ip: IpAddr| match ip {
         IpAddr::V6(ip) if loopback => ip.is_loopback(),
@@ -95,7 +110,10 @@ fn without_ipv6(case: &Case, dialled: SocketAddr) -> Result<Verdict, Blind> {
     if off.is_none()
         && let Some(ours) = addresses.value.iter().find(|it| usable(it.ip))
     {
-        return Ok(Verdict::ruled_out(format!("this host has the IPv6 address {} ({})", ours.ip, ours.interface)));
+        return Ok(Verdict::ruled_out(format!(
+            "this host has the IPv6 address {} ({})",
+            ours.ip, ours.interface
+        )));
     }
     // An interface that went down takes its IPv6 addresses with it.
     if off.is_none()
@@ -110,8 +128,11 @@ fn without_ipv6(case: &Case, dialled: SocketAddr) -> Result<Verdict, Blind> {
     };
     let through = name.as_ref().map(|it| format!(", an address of {it}")).unwrap_or_default();
     let fact = match off {
-        Some(setting) => net.settings.fact("kernel", format!("{setting} = 1")).reference(format!("sysctl {setting}")),
-        None => addresses.fact("socket", "no interface has an IPv6 address that reaches further than its own link"),
+        Some(setting) => {
+            net.settings.fact("kernel", format!("{setting} = 1")).reference(format!("sysctl {setting}"))
+        }
+        None => addresses
+            .fact("socket", "no interface has an IPv6 address that reaches further than its own link"),
     };
     let mut found = confirmed(format!("nginx dials {dialled}{through}, but {why}"))
         .decisive(fact)
@@ -136,7 +157,11 @@ fn name_in_config(case: &Case) -> Option<String> {
     let pass = scene.pass(case.group)?;
     let named = pass.addresses(scene.view).into_iter().find_map(|it| match it.address.parse() {
         Ok(Peer::Name { host, port }) => {
-            let same = crate::groups::same_peer(&Peer::Name { host: host.clone(), port }, case.peer()?, scene.snapshot);
+            let same = crate::groups::same_peer(
+                &Peer::Name { host: host.clone(), port },
+                case.peer()?,
+                scene.snapshot,
+            );
             (same || pass.addresses(scene.view).len() == 1).then_some(host)
         }
         _ => None,
@@ -210,7 +235,10 @@ mod tests {
     fn without_ipv6() -> Snapshot {
         let message = "connect() to [2001:db8::7]:8080 failed (101: Network is unreachable)";
         let line = failed(message, "connecting to upstream", "http://[2001:db8::7]:8080/cart");
-        logged(passing_to("resolver 127.0.0.1;\nset $api api.internal;\nproxy_pass http://$api:8080"), &[&line])
+        logged(
+            passing_to("resolver 127.0.0.1;\nset $api api.internal;\nproxy_pass http://$api:8080"),
+            &[&line],
+        )
     }
 
     #[test]
