@@ -82,7 +82,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     found = found.fix(Fix::repair(format!("Make {on} faster, or move the work out of the request")));
     if let (Some(limit), Some(pass)) = (limit, scene.pass(case.group)) {
-        let directive = format!("{}_read_timeout", pass.scheme.module().prefix());
+        let directive = format!("{}read_timeout", pass.scheme.module().prefix());
         let raised = (limit * 3.0).max(limit + 30.0).ceil();
         let place = setting.and_then(|it| it.from).and_then(|it| scene.line_at(it));
         let fix = Fix::mitigate(format!("Let nginx wait {} there", span(raised)))
@@ -117,4 +117,98 @@ fn slow_log(case: &Case) -> Option<Fact> {
     let pool = &case.backend.as_ref().ok()?.pool?.1.name;
     let slow = |it: &&crate::events::Event| matches!(&it.kind, EventKind::RequestSlow { pool: of, .. } if of == pool);
     Some(case.scene.events.iter().rev().find(slow)?.fact())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+    use crate::testing::*;
+    use snapshot::{Answer, Protocol, Snapshot};
+
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const READING: &str = "reading response header from upstream";
+    const PEER: &str = "127.0.0.1:3000";
+
+    /// /report was given up twice; a program of one process listens there.
+    fn late(pass: &str) -> Snapshot {
+        let line = failed(LATE, READING, "http://127.0.0.1:3000/report").replace("/cart", "/report");
+        logged(passing_to(pass), &[&line, &line, "[notice] 100#100: signal process started"])
+            .with(|it| serving(it, 300, "/usr/bin/node server.js --port 3000", PEER))
+    }
+
+    /// The requests as the access log has them: /report late, / quick in between.
+    fn with_requests(host: Snapshot) -> Snapshot {
+        let bad = ("GET /report HTTP/1.1", 504, PEER, "504", "5.001");
+        let good = ("GET / HTTP/1.1", 200, PEER, "200", "0.004");
+        requested(host, &[good, bad, bad, good])
+    }
+
+    const PASS: &str = "proxy_pass http://127.0.0.1:3000;\nproxy_read_timeout 5s";
+
+    #[test]
+    fn a_page_that_takes_longer_than_nginx_waits_is_named_with_the_limit() {
+        let host = with_requests(late(PASS)).with(|it| greeted(it, PEER, Protocol::Http, Answer::Spoken));
+        let report = check(&host, "backend-slow: confirmed");
+        let found = &report.causes[0];
+        let expected = "/report takes longer than the 5 s that nginx waits there; node-300.service (Node.js) itself is well";
+        assert_eq!(found.summary, expected);
+        let edits: Vec<_> = found.fixes.iter().flat_map(|it| &it.edits).collect();
+        assert_eq!(
+            (edits[0].old.as_str(), edits[0].new.as_str()),
+            ("proxy_read_timeout 5s;", "proxy_read_timeout 35s;")
+        );
+        assert!(
+            found.evidence.iter().any(|it| it.says == "the failed requests were given up after 5 s"),
+            "{}",
+            outline(&report)
+        );
+    }
+
+    #[test]
+    fn where_the_default_applies_a_directive_is_added() {
+        let host = with_requests(late("proxy_pass http://127.0.0.1:3000"));
+        let report = check(&host, "backend-slow: confirmed");
+        let edits: Vec<_> = report.causes[0].fixes.iter().flat_map(|it| &it.edits).collect();
+        assert_eq!(edits[0].new, "proxy_pass http://127.0.0.1:3000; proxy_read_timeout 180s;");
+    }
+
+    #[test]
+    fn a_full_pool_is_not_a_slow_page() {
+        let line = failed(LATE, READING, "fastcgi://unix:/run/php/fpm.sock:");
+        let host = logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line]).with(|it| {
+            php_fpm(it, "unix:/run/php/fpm.sock", &[("pm", "dynamic"), ("pm.max_children", "2")], "bb");
+            let full = "[02-May-2026 13:02:50] WARNING: [pool www] server reached pm.max_children setting (2), consider raising it";
+            php_log(it, &[(20, full)]);
+        });
+        check(&host, "php-fpm-pool-exhausted: confirmed");
+        check_ruled_out(&host, "backend-slow", "pool www was out of children");
+    }
+
+    #[test]
+    fn a_backend_that_is_silent_to_us_as_well_is_not_merely_slow() {
+        let host = late(PASS).with(|it| {
+            queued(it, 3);
+            greeted(it, PEER, Protocol::Http, Answer::Silent);
+        });
+        check(&host, "backend-hung: confirmed");
+        check_ruled_out(&host, "backend-slow", "it does not answer a greeting either");
+    }
+
+    #[test]
+    fn without_an_access_log_and_a_greeting_it_is_only_possible() {
+        check(&late(PASS), "backend-slow: possible");
+    }
+
+    #[test]
+    fn a_host_that_may_not_be_looked_at_is_a_blind_spot() {
+        let host = late("proxy_pass http://127.0.0.1:3000").with(|it| it.net.listeners = denied());
+        check_blind(&host, "backend-slow", "listening sockets");
+    }
+
+    #[test]
+    fn spans_are_said_as_people_say_them() {
+        assert_eq!(span(0.0042), "4 ms");
+        assert_eq!(span(60.0), "60 s");
+        assert_eq!(span(2.449), "2.4 s");
+    }
 }
