@@ -98,13 +98,16 @@ pub fn queue_fact(backend: &Backend) -> Option<Fact> {
     Some(fact)
 }
 
+/// Whether what a server said at that moment can be about the failures: it says that it is full once, and the failures
+/// go on from there.
+pub fn at_that_time(case: &Case, at: Timestamp) -> bool {
+    at >= case.group.first - SignedDuration::from_secs(60) && at <= case.group.last + SignedDuration::from_secs(10)
+}
+
 /// The last time the pool said that it is full, near the failures.
 pub fn pool_full_event<'s>(case: &Case<'s, '_>, pool: &str) -> Option<&'s Event> {
-    let near = |at: Timestamp| {
-        at >= case.group.first - SignedDuration::from_secs(60) && at <= case.group.last + SignedDuration::from_secs(10)
-    };
     let full = |it: &&Event| matches!(&it.kind, EventKind::MaxChildrenReached { pool: of, .. } if of == pool);
-    case.scene.events.iter().rev().filter(full).find(|it| near(it.at))
+    case.scene.events.iter().rev().filter(full).find(|it| at_that_time(case, it.at))
 }
 
 /// What a process is doing, as a fact.

@@ -41,7 +41,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let name = backend.name(scene);
     let unit = backend.unit(scene);
-    let full = scene.events.iter().rev().find(|it| {
+    let full = scene.events.iter().rev().filter(|it| vitals::at_that_time(case, it.at)).find(|it| {
         matches!(it.kind, EventKind::ListenQueueFull { .. }) && unit.is_some_and(|unit| unit.name == it.unit)
     });
     let queue = vitals::queue_fact(backend);
@@ -51,7 +51,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if vitals::answers_greeting(case) == Some(true) && full.is_none() {
         return Ok(Verdict::ruled_out("a worker was free to answer our greeting at once"));
     }
-    let summary = format!("all {} of {name} are busy, and requests wait in its queue", plural(workers.len() as u64, "worker"));
+    let all = if workers.len() == 1 { "the only worker" } else { &format!("all {} workers", workers.len()) };
+    let are = if workers.len() == 1 { "is" } else { "are" };
+    let summary = format!("{all} of {name} {are} busy, and requests wait in its queue");
     let decisive = queue.clone().or_else(|| full.map(|it| it.fact()));
     let mut found = confirmed(summary);
     if let Some(fact) = decisive {
@@ -70,7 +72,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => fix,
     };
     Ok(found
-        .supporting_each(full.map(|it| it.fact()))
+        .supporting_each(full.filter(|_| queue.is_some()).map(|it| it.fact()))
         .supporting_each(vitals::greeting_fact(case))
         .supporting(case.failures_fact())
         .fix(fix)
@@ -78,4 +80,122 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Alert when connections wait in the accept queue for more than a minute")
         .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::{Answer, Protocol, Snapshot};
+
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const READING: &str = "reading response header from upstream";
+    const PEER: &str = "127.0.0.1:8000";
+
+    /// Timeouts at a gunicorn of two workers.
+    fn gunicorn() -> Snapshot {
+        let line = failed(LATE, READING, "http://127.0.0.1:8000/cart");
+        logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line, &line]).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 --workers 2 shop:app", PEER);
+            worker(it, 300, 301, 'S');
+            worker(it, 300, 302, 'R');
+        })
+    }
+
+    #[test]
+    fn requests_that_wait_for_busy_workers_are_counted() {
+        let host = gunicorn().with(|it| {
+            queued(it, 12);
+            greeted(it, PEER, Protocol::Http, Answer::Silent);
+        });
+        let report = check(&host, "worker-pool-exhausted: confirmed");
+        let found = &report.causes[0];
+        let expected =
+            "all 2 workers of gunicorn-300.service (gunicorn) are busy, and requests wait in its queue";
+        assert_eq!(found.summary, expected);
+        assert_eq!(
+            found.evidence[0].says,
+            "12 connections wait to be accepted at 127.0.0.1:8000 (backlog 511)"
+        );
+        assert_eq!(found.fixes[0].title, "Run 4 workers instead of 2");
+    }
+
+    #[test]
+    fn uwsgi_says_itself_that_its_queue_is_full() {
+        let line = failed(LATE, READING, "uwsgi://127.0.0.1:3031");
+        let host = logged(passing_to("uwsgi_pass 127.0.0.1:3031"), &[&line]).with(|it| {
+            serving(
+                it,
+                300,
+                "/usr/bin/uwsgi --socket 127.0.0.1:3031 --processes 1 --master",
+                "127.0.0.1:3031",
+            );
+            worker(it, 300, 301, 'S');
+            let full = "*** uWSGI listen queue of socket \"127.0.0.1:3031\" (fd: 3) full !!! (101/100) ***";
+            journal(it, "uwsgi-300.service", &[(12, "uwsgi", full)]);
+        });
+        check(&host, "worker-pool-exhausted: confirmed");
+    }
+
+    #[test]
+    fn a_queue_that_was_full_long_before_is_not_the_cause_of_now() {
+        let line = failed(LATE, READING, "uwsgi://127.0.0.1:3031");
+        let host = logged(passing_to("uwsgi_pass 127.0.0.1:3031"), &[&line]).with(|it| {
+            serving(
+                it,
+                300,
+                "/usr/bin/uwsgi --socket 127.0.0.1:3031 --processes 1 --master",
+                "127.0.0.1:3031",
+            );
+            worker(it, 300, 301, 'S');
+            let full = "*** uWSGI listen queue of socket \"127.0.0.1:3031\" (fd: 3) full !!! (101/100) ***";
+            journal(it, "uwsgi-300.service", &[(800, "uwsgi", full)]);
+            greeted(it, "127.0.0.1:3031", Protocol::Uwsgi, Answer::Spoken);
+        });
+        check_not(&host, "worker-pool-exhausted");
+    }
+
+    #[test]
+    fn a_worker_that_is_free_for_us_speaks_for_a_slow_page() {
+        let host = gunicorn().with(|it| {
+            queued(it, 1);
+            greeted(it, PEER, Protocol::Http, Answer::Spoken);
+        });
+        check(&host, "backend-slow: confirmed");
+        check_ruled_out(&host, "worker-pool-exhausted", "a worker was free to answer our greeting at once");
+    }
+
+    #[test]
+    fn workers_that_are_stopped_are_stuck_not_busy() {
+        let host = gunicorn().with(|it| {
+            queued(it, 12);
+            process(it, 301, |it| it.state = 'T');
+            process(it, 302, |it| it.state = 'T');
+        });
+        check(&host, "backend-hung: confirmed");
+        check_ruled_out(&host, "worker-pool-exhausted", "stuck");
+    }
+
+    #[test]
+    fn a_server_without_worker_processes_has_no_such_pool() {
+        let line = failed(LATE, READING, "http://127.0.0.1:3000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line]).with(|it| {
+            serving(it, 300, "/usr/bin/node server.js --port 3000", "127.0.0.1:3000");
+            queued(it, 12);
+        });
+        check_not(&host, "worker-pool-exhausted");
+    }
+
+    #[test]
+    fn an_empty_queue_is_no_shortage() {
+        check_not(&gunicorn(), "worker-pool-exhausted");
+    }
+
+    #[test]
+    fn processes_we_may_not_see_are_a_blind_spot() {
+        let host = gunicorn().with(|it| {
+            queued(it, 12);
+            it.processes = denied();
+        });
+        check_blind(&host, "worker-pool-exhausted", "processes");
+    }
 }
