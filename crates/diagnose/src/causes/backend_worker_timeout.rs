@@ -84,3 +84,133 @@ fn limit_of(case: &Case, event: Option<&crate::events::Event>) -> (Option<String
     };
     (value.map(|it| format!("{option} {it} s")), fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const RESET: &str = "recv() failed (104: Connection reset by peer)";
+    const READING: &str = "reading response header from upstream";
+
+    /// gunicorn whose worker for /export ended ten seconds before the collection; a younger one replaced it.
+    fn gunicorn() -> Snapshot {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:8000/export").replace("/cart", "/export");
+        logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]).with(|it| {
+            serving(
+                it,
+                300,
+                "/usr/bin/gunicorn --bind 127.0.0.1:8000 --timeout 30 shop:app",
+                "127.0.0.1:8000",
+            );
+            worker(it, 300, 302, 'S');
+            process(it, 302, |it| it.started_at = Some(ago(9)));
+        })
+    }
+
+    #[test]
+    fn gunicorn_s_watchdog_is_named_with_its_limit_and_the_page() {
+        let host = gunicorn().with(|it| {
+            let lines = [
+                (10, "gunicorn", "[2026-05-02 13:03:00 +0000] [300] [CRITICAL] WORKER TIMEOUT (pid:301)"),
+                (10, "gunicorn", "[2026-05-02 13:03:00 +0000] [301] [INFO] Worker exiting (pid: 301)"),
+                (9, "gunicorn", "[2026-05-02 13:03:01 +0000] [300] [WARNING] Worker with pid 301 was terminated due to signal 9"),
+            ];
+            journal(it, "gunicorn-300.service", &lines);
+        });
+        let report = check(&host, "backend-worker-timeout: confirmed");
+        let expected =
+            "gunicorn-300.service (gunicorn) killed its own worker (timeout 30 s) while it worked on /export";
+        assert_eq!(report.causes[0].summary, expected);
+        check_ruled_out(&host, "backend-crashed", "the backend's own watchdog");
+    }
+
+    #[test]
+    fn the_same_signal_without_the_watchdog_is_a_crash() {
+        let host = gunicorn().with(|it| {
+            let line = "[2026-05-02 13:03:00 +0000] [300] [WARNING] Worker with pid 301 was terminated due to signal 11";
+            journal(it, "gunicorn-300.service", &[(10, "gunicorn", line)]);
+        });
+        check(&host, "backend-crashed: confirmed");
+        check_ruled_out(&host, "backend-worker-timeout", "no watchdog of the backend ended a worker");
+    }
+
+    #[test]
+    fn php_fpm_s_limit_is_to_be_changed_in_the_pool_file() {
+        let line =
+            failed(RESET, READING, "fastcgi://unix:/run/php/fpm.sock:").replace("/cart", "/import.php");
+        let host = logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line]).with(|it| {
+            php_fpm(it, "unix:/run/php/fpm.sock", &[("pm.max_children", "5"), ("request_terminate_timeout", "10s")], "ii");
+            let lines = [
+                (
+                    10,
+                    "[02-May-2026 13:03:00] WARNING: [pool www] child 503, script '/srv/import.php' (request: \"GET \
+                     /import.php\") execution timed out (10.120000 sec), terminating",
+                ),
+                (10, "[02-May-2026 13:03:00] WARNING: [pool www] child 503 exited on signal 15 (SIGTERM) after 99.1 seconds from start"),
+            ];
+            php_log(it, &lines);
+        });
+        let report = check(&host, "backend-worker-timeout: confirmed");
+        let edits: Vec<_> = report.causes[0].fixes.iter().flat_map(|it| &it.edits).collect();
+        assert_eq!((edits[0].file.as_str(), edits[0].line), ("/etc/php/8.2/fpm/pool.d/www.conf", 6));
+        assert_eq!(edits[0].old, "request_terminate_timeout = 10s");
+    }
+
+    #[test]
+    fn uwsgi_s_harakiri_is_named() {
+        let line = failed(CLOSED, READING, "uwsgi://127.0.0.1:3031");
+        let host = logged(passing_to("uwsgi_pass 127.0.0.1:3031"), &[&line]).with(|it| {
+            serving(
+                it,
+                300,
+                "/usr/bin/uwsgi --socket 127.0.0.1:3031 --harakiri 20 --processes 3",
+                "127.0.0.1:3031",
+            );
+            worker(it, 300, 301, 'S');
+            let lines = [
+                (10, "uwsgi", "Sat May  2 13:03:00 2026 - *** HARAKIRI ON WORKER 2 (pid: 302, try: 1) ***"),
+                (9, "uwsgi", "DAMN ! worker 2 (pid: 302) died, killed by signal 9 :( trying respawn ..."),
+            ];
+            journal(it, "uwsgi-300.service", &lines);
+        });
+        let report = check(&host, "backend-worker-timeout: confirmed");
+        assert!(report.causes[0].summary.contains("(harakiri 20 s)"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_watchdog_of_another_service_is_not_this_one_s() {
+        let host = gunicorn().with(|it| {
+            let line = "[2026-05-02 13:03:00 +0000] [777] [CRITICAL] WORKER TIMEOUT (pid:778)";
+            journal(it, "blog.service", &[(10, "gunicorn", line)]);
+        });
+        check_not(&host, "backend-worker-timeout");
+    }
+
+    #[test]
+    fn nginx_giving_up_first_is_a_slow_page() {
+        let late =
+            failed("upstream timed out (110: Connection timed out)", READING, "http://127.0.0.1:8000/export");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&late]).with(|it| {
+            serving(
+                it,
+                300,
+                "/usr/bin/gunicorn --bind 127.0.0.1:8000 --timeout 30 shop:app",
+                "127.0.0.1:8000",
+            )
+        });
+        check_not(&host, "backend-worker-timeout");
+    }
+
+    #[test]
+    fn without_php_fpm_s_log_nobody_can_say_who_ended_the_child() {
+        let line = failed(RESET, READING, "fastcgi://unix:/run/php/fpm.sock:");
+        let host = logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line]).with(|it| {
+            php_fpm(it, "unix:/run/php/fpm.sock", &[("request_terminate_timeout", "10s")], "ii");
+            php_log(it, &[]);
+            it.backend_logs[0].lines = denied();
+        });
+        check_blind(&host, "backend-worker-timeout", "PHP-FPM's log");
+    }
+}
