@@ -75,3 +75,100 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::{Answer, Protocol, Snapshot};
+
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const READING: &str = "reading response header from upstream";
+    const PEER: &str = "127.0.0.1:3000";
+
+    /// Hung up on /export twice, while / went well; the program runs since three hours.
+    fn hung_up() -> Snapshot {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:3000/export").replace("/cart", "/export");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line, &line]);
+        let bad = ("GET /export HTTP/1.1", 502, PEER, "502", "0.010");
+        let good = ("GET / HTTP/1.1", 200, PEER, "200", "0.004");
+        requested(host, &[good, good, bad, bad]).with(|it| {
+            serving(it, 300, "/usr/bin/node server.js --port 3000", PEER);
+            greeted(it, PEER, Protocol::Http, Answer::Spoken);
+        })
+    }
+
+    #[test]
+    fn a_living_backend_that_hangs_up_on_one_page_is_named_with_it() {
+        let report = check(&hung_up(), "backend-aborts-request: confirmed");
+        let expected = "node-300.service (Node.js) hangs up without an answer on /export; it lives and answers other requests";
+        assert_eq!(report.causes[0].summary, expected);
+        check_ruled_out(&hung_up(), "backend-crashed", "no process of the backend ended");
+    }
+
+    #[test]
+    fn a_process_that_died_then_did_crash() {
+        let host = hung_up().with(|it| {
+            process(it, 300, |it| it.started_at = Some(ago(9)));
+            unit(it, "node-300.service", |it| it.main_started_at = Some(ago(9)));
+            let lines = [
+                (11, "node", "Error: out of luck"),
+                (11, "systemd", "node-300.service: Main process exited, code=exited, status=1/FAILURE"),
+                (11, "systemd", "node-300.service: Failed with result 'exit-code'."),
+                (9, "systemd", "Started node-300.service - The shop."),
+            ];
+            journal(it, "node-300.service", &lines);
+        });
+        check(&host, "backend-crashed: confirmed");
+        check_ruled_out(&host, "backend-aborts-request", "a worker ended at that moment");
+    }
+
+    #[test]
+    fn a_page_that_also_succeeds_is_no_particular_one() {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:3000/");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line]);
+        let bad = ("GET /cart HTTP/1.1", 502, PEER, "502", "0.010");
+        let good = ("GET /cart HTTP/1.1", 200, PEER, "200", "0.004");
+        let host = requested(host, &[good, bad])
+            .with(|it| serving(it, 300, "/usr/bin/node server.js --port 3000", PEER));
+        check(&host, "backend-aborts-request: possible");
+    }
+
+    #[test]
+    fn a_backend_of_another_protocol_is_a_mismatch() {
+        let host = hung_up().with(|it| {
+            sight(it, PEER, |it| it.greetings.clear());
+            greeted(it, PEER, Protocol::Http, Answer::Closed);
+            greeted(it, PEER, Protocol::Tls, Answer::Spoken);
+        });
+        check_ruled_out(&host, "backend-aborts-request", "it speaks another protocol than nginx");
+    }
+
+    #[test]
+    fn without_the_journal_a_worker_that_was_replaced_may_have_died() {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:8000/export").replace("/cart", "/export");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]);
+        let bad = ("GET /export HTTP/1.1", 502, "127.0.0.1:8000", "502", "0.010");
+        let good = ("GET / HTTP/1.1", 200, "127.0.0.1:8000", "200", "0.004");
+        let host = requested(host, &[good, bad]).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+            worker(it, 300, 302, 'S');
+            process(it, 302, |it| it.started_at = Some(ago(9)));
+            it.journal = denied();
+        });
+        let report = check(&host, "backend-aborts-request: likely");
+        assert!(
+            report.blind_spots.iter().any(|it| it.costs.contains(&"backend-crashed")),
+            "{}",
+            outline(&report)
+        );
+    }
+
+    #[test]
+    fn a_host_that_may_not_be_looked_at_is_a_blind_spot() {
+        check_blind(
+            &hung_up().with(|it| it.net.listeners = denied()),
+            "backend-aborts-request",
+            "listening sockets",
+        );
+    }
+}
