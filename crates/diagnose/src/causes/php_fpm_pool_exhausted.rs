@@ -87,6 +87,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         found = found.decisive(queue.clone());
     }
     let found = found.supporting_each(queue).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
+    let found = found.not(
+        "backend-crashed",
+        "a full pool shows as read timeouts and, on a unix socket, EAGAIN; \"upstream prematurely closed connection\" \
+         would mean a worker that died, was killed or hung up",
+    );
     Ok(advice(case, found, pool, waiting).into())
 }
 
@@ -119,10 +124,10 @@ fn advice(case: &Case, found: Found, pool: &PhpPool, waiting: u32) -> Found {
                     .run(format!("systemctl reload {unit}"))
                     .risk("a reload of PHP-FPM ends running requests after process_control_timeout")
                     .because(format!(
-                        "{} MiB of memory are available and a child takes {} MiB; {} more would fit",
-                        room >> 20,
+                        "a child takes {} MiB of its own (PSS) and {} MiB are available; beyond that the {} are the limit",
                         child >> 20,
-                        fits
+                        room >> 20,
+                        plural(u64::from(scene.snapshot.host.cpus), "CPU")
                     )),
             );
         } else {
@@ -142,4 +147,113 @@ fn child_bytes(children: &[PhpChild]) -> u64 {
     let mut sizes: Vec<u64> = children.iter().filter_map(|it| it.proportional_bytes).collect();
     sizes.sort_unstable();
     sizes.get(sizes.len() * 95 / 100).copied().unwrap_or(CHILD_BYTES).max(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::child_bytes;
+    use crate::testing::*;
+    use snapshot::{PhpChild, Snapshot};
+
+    const SOCKET: &str = "unix:/run/php/fpm.sock";
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const READING: &str = "reading response header from upstream";
+    const FULL: &str = "[02-May-2026 13:02:40] WARNING: [pool www] server reached pm.max_children setting (3), consider raising it";
+
+    /// Timeouts at a pool of at most three children, which do what the letters say.
+    fn pool(mode: &str, children: &str) -> Snapshot {
+        let line = failed(LATE, READING, "fastcgi://unix:/run/php/fpm.sock:").replace("/cart", "/index.php");
+        logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line, &line])
+            .with(|it| php_fpm(it, SOCKET, &[("pm", mode), ("pm.max_children", "3")], children))
+    }
+
+    #[test]
+    fn children_that_are_all_at_work_fill_the_pool() {
+        let host = pool("static", "bbb").with(|it| queued(it, 7));
+        let report = check(&host, "php-fpm-pool-exhausted: confirmed");
+        let found = &report.causes[0];
+        let expected = "PHP-FPM pool www is out of children: all 3 are busy and 7 connections wait to be accepted at \
+                        unix:/run/php/fpm.sock (backlog 511)";
+        assert_eq!(found.summary, expected);
+        // 3 children and as many more as wait: 7, which 4 GiB have room for.
+        let edit = &found.fixes[0].edits[0];
+        assert_eq!(
+            (edit.line, edit.old.as_str(), edit.new.as_str()),
+            (6, "pm.max_children = 3", "pm.max_children = 10")
+        );
+    }
+
+    #[test]
+    fn a_pool_that_said_so_was_full_even_if_it_is_idle_now() {
+        let host = pool("dynamic", "ii").with(|it| php_log(it, &[(30, FULL)]));
+        let report = check(&host, "php-fpm-pool-exhausted: confirmed");
+        assert!(
+            report.causes[0].summary.ends_with("it reached pm.max_children = 3 at 13:02:40"),
+            "{}",
+            outline(&report)
+        );
+    }
+
+    #[test]
+    fn a_full_backlog_of_a_unix_socket_belongs_to_it() {
+        let line = failed(
+            "connect() to unix:/run/php/fpm.sock failed (11: Resource temporarily unavailable)",
+            "connecting to upstream",
+            "fastcgi://unix:/run/php/fpm.sock:",
+        );
+        let host = logged(pool("static", "bbb"), &[&line]).with(|it| queued(it, 512));
+        let report = check(&host, "php-fpm-pool-exhausted: confirmed");
+        assert_eq!(report.causes.len(), 1, "{}", outline(&report));
+    }
+
+    #[test]
+    fn more_children_than_memory_holds_are_not_advised() {
+        let host = pool("static", "bbb").with(|it| it.host.memory_available_bytes = Some(16 << 20));
+        let report = check(&host, "php-fpm-pool-exhausted: confirmed");
+        assert!(report.causes[0].fixes.iter().all(|it| it.edits.is_empty()), "{:?}", report.causes[0].fixes);
+    }
+
+    #[test]
+    fn idle_children_speak_for_a_slow_page() {
+        let host = pool("dynamic", "bii").with(|it| {
+            greeted(it, SOCKET, snapshot::Protocol::Fastcgi, snapshot::Answer::Spoken);
+        });
+        check(&host, "backend-slow: confirmed");
+        check_ruled_out(&host, "php-fpm-pool-exhausted", "2 of 3 children of pool www are idle");
+    }
+
+    #[test]
+    fn another_pool_of_the_same_php_fpm_is_not_this_one() {
+        let other = FULL.replace("[pool www]", "[pool blog]");
+        check_not(&pool("dynamic", "ii").with(|it| php_log(it, &[(30, &other)])), "php-fpm-pool-exhausted");
+    }
+
+    #[test]
+    fn a_pool_that_was_full_long_before_is_not_the_cause_of_now() {
+        check_not(&pool("dynamic", "ii").with(|it| php_log(it, &[(800, FULL)])), "php-fpm-pool-exhausted");
+    }
+
+    #[test]
+    fn children_that_may_not_be_looked_at_make_it_only_possible() {
+        check(&pool("static", "???").with(|it| queued(it, 7)), "php-fpm-pool-exhausted: possible");
+    }
+
+    #[test]
+    fn a_php_fpm_that_may_not_be_looked_at_is_a_blind_spot() {
+        let host = pool("static", "bbb").with(|it| it.php_fpm = denied());
+        check_blind(&host, "php-fpm-pool-exhausted", "PHP-FPM");
+    }
+
+    #[test]
+    fn the_larger_children_set_the_size() {
+        let child = |mebibytes: u64| PhpChild {
+            pid: 1,
+            started_at: None,
+            busy: None,
+            state: 'S',
+            proportional_bytes: Some(mebibytes << 20),
+        };
+        assert_eq!(child_bytes(&[child(20), child(90), child(30)]), 90 << 20);
+        assert_eq!(child_bytes(&[]), super::CHILD_BYTES);
+    }
 }
