@@ -19,7 +19,11 @@ const RECENT: SignedDuration = SignedDuration::from_hours(2);
 type Answer = (CheckState, String);
 
 /// All checks.
-pub fn checklist(scene: &Scene, causes: &[Finding], backends: &HashMap<Peer, Result<Backend, Blind>>) -> Vec<Check> {
+pub fn checklist(
+    scene: &Scene,
+    causes: &[Finding],
+    backends: &HashMap<Peer, Result<Backend, Blind>>,
+) -> Vec<Check> {
     let steps: [(&'static str, Answer); 8] = [
         ("process", process(scene)),
         ("port", port(backends)),
@@ -132,9 +136,16 @@ fn logs(scene: &Scene) -> Answer {
     match (read, unread.len()) {
         (0, 0) => (CheckState::Skipped, "the configuration names no log".into()),
         (0, _) => (CheckState::Skipped, format!("unreadable: {}", list(&unread))),
-        (_, 0) if failures == 0 => (CheckState::Ok, format!("{} read, no failure in the window", plural(read as u64, "log"))),
-        (_, 0) => (CheckState::Fail, format!("{} in {}", plural(failures, "failure"), plural(read as u64, "log"))),
-        _ => (CheckState::Warn, format!("{} in what could be read; unreadable: {}", plural(failures, "failure"), list(&unread))),
+        (_, 0) if failures == 0 => {
+            (CheckState::Ok, format!("{} read, no failure in the window", plural(read as u64, "log")))
+        }
+        (_, 0) => {
+            (CheckState::Fail, format!("{} in {}", plural(failures, "failure"), plural(read as u64, "log")))
+        }
+        _ => (
+            CheckState::Warn,
+            format!("{} in what could be read; unreadable: {}", plural(failures, "failure"), list(&unread)),
+        ),
     }
 }
 
@@ -199,13 +210,52 @@ fn network(scene: &Scene) -> Answer {
     }
 }
 
+/// Whether a package can have to do with a gateway failure.
+fn concerns_us(package: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "nginx",
+        "openresty",
+        "angie",
+        "php",
+        "python",
+        "gunicorn",
+        "uwsgi",
+        "node",
+        "ruby",
+        "puma",
+        "openssl",
+        "libssl",
+        "libc6",
+        "glibc",
+        "systemd",
+        "haproxy",
+        "varnish",
+        "apache",
+        "java",
+        "jdk",
+        "jre",
+        "tomcat",
+        "firewalld",
+        "nftables",
+        "iptables",
+        "selinux",
+        "apparmor",
+        "docker",
+        "podman",
+        "linux-image",
+        "kernel",
+    ];
+    PARTS.iter().any(|it| package.contains(it))
+}
+
 fn recent_changes(scene: &Scene, causes: &[Finding]) -> Answer {
     let changes = match &scene.snapshot.changes {
         Reading::Seen(seen) => &seen.value,
         Reading::Unread(unread) => return skipped(Some(unread)),
     };
     let reference = causes.iter().filter_map(|it| it.impact.first).min().unwrap_or(scene.now());
-    let mut near: Vec<_> = changes.iter().filter(|it| it.at <= scene.now() && it.at >= reference - RECENT).collect();
+    let near = changes.iter().filter(|it| it.at <= scene.now() && it.at >= reference - RECENT);
+    let mut near: Vec<_> = near.filter(|it| it.what != "package" || concerns_us(&it.path)).collect();
     near.sort_by_key(|it| std::cmp::Reverse(it.at));
     if near.is_empty() {
         return (CheckState::Ok, "nothing changed in the last two hours".into());

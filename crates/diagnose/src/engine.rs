@@ -41,7 +41,8 @@ struct Draft {
 /// Judges the scene.
 pub fn report(scene: &Scene) -> Report {
     let backends = backends(scene);
-    let nothing = Err(Blind { what: "the peer".into(), why: "nginx chose none".into(), remedy: String::new() });
+    let nothing =
+        Err(Blind { what: "the peer".into(), why: "nginx chose none".into(), remedy: String::new() });
     let mut drafts: Vec<Draft> = Vec::new();
     let mut unexplained: Vec<usize> = Vec::new();
     let mut blind: Vec<(&'static Cause, Blind)> = Vec::new();
@@ -55,7 +56,10 @@ pub fn report(scene: &Scene) -> Report {
         let mut judged = judge(&Case { scene, group, backend });
         if group.probed {
             // That an address cannot be dialled now does not prove that a request failed.
-            judged.found.iter_mut().for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
+            judged
+                .found
+                .iter_mut()
+                .for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
         }
         let sure = judged.found.iter().any(|(_, it)| it.certainty == Certainty::Confirmed);
         if !sure {
@@ -83,9 +87,14 @@ fn backends<'a>(scene: &Scene<'a>) -> HashMap<Peer, Result<Backend<'a>, Blind>> 
 fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
     let harmless = |it: &usize| {
         let access = &scene.failures.accesses[*it];
-        (100..500).contains(&access.status) && access.status != 413 && access.status != 499 && access.status >= 400
+        (100..500).contains(&access.status)
+            && access.status != 413
+            && access.status != 499
+            && access.status >= 400
     };
-    group.accesses.is_empty() || group.accesses.len() as u64 * 2 < group.count || !group.accesses.iter().all(harmless)
+    group.accesses.is_empty()
+        || group.accesses.len() as u64 * 2 < group.count
+        || !group.accesses.iter().all(harmless)
 }
 
 fn judge(case: &Case) -> Judged {
@@ -147,12 +156,16 @@ fn choose(
         }
     }
     let (cause, mut best) = found.remove(winner);
+    ruled_out.splice(0..0, best.ruled_out.drain(..));
     let mut others = Vec::new();
     for (other, candidate) in found {
         if brings_about(cause, other) {
             best.consequences.push(other.id.to_owned());
         } else if best.certainty == Certainty::Confirmed || candidate.certainty < Certainty::Possible {
-            ruled_out.push(RuledOut { id: other.id, because: format!("{} was seen, which explains the same", cause.title()) });
+            ruled_out.push(RuledOut {
+                id: other.id,
+                because: format!("{} was seen, which explains the same", cause.title()),
+            });
         } else {
             others.push((other, candidate, Vec::new()));
         }
@@ -204,7 +217,8 @@ pub fn upstream(scene: &Scene, group: &FailureGroup) -> Option<Upstream> {
     };
     if let Some(pass) = pass {
         upstream.group = pass.group(scene.view).map(|it| it.name.clone());
-        upstream.location = pass.location.and_then(|it| scene.view.location(it)).map(nginx_conf::Location::heading);
+        upstream.location =
+            pass.location.and_then(|it| scene.view.location(it)).map(nginx_conf::Location::heading);
         upstream.config = Some(scene.place(pass.span));
     }
     Some(upstream)
@@ -305,8 +319,11 @@ fn belongs_to(scene: &Scene, group: &FailureGroup, draft: &Draft) -> bool {
 /// The group of a pass without an `upstream` block is named after its address: `localhost`, `app.internal:8080`.
 fn name_leads_to(scene: &Scene, name: &str, peer: Option<&Peer>) -> bool {
     let Some(peer) = peer else { return false };
-    let passes = scene.view.passes().iter().filter(|it| crate::groups::leads_to(it, peer, scene.view, scene.snapshot));
-    passes.into_iter().any(|it| it.addresses(scene.view).iter().any(|it| it.address.split(':').next() == Some(name)))
+    let passes =
+        scene.view.passes().iter().filter(|it| crate::groups::leads_to(it, peer, scene.view, scene.snapshot));
+    passes
+        .into_iter()
+        .any(|it| it.addresses(scene.view).iter().any(|it| it.address.split(':').next() == Some(name)))
 }
 
 fn finish(
@@ -380,7 +397,9 @@ fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
         *statuses.entry(scene.failures.accesses[*access].status).or_default() += 1;
     }
     // An entry that found no request counts by itself; the others are counted once for each request.
-    let alone = |group: &&&FailureGroup| group.entries.iter().filter(|it| scene.failures.entries[**it].access.is_none()).count();
+    let alone = |group: &&&FailureGroup| {
+        group.entries.iter().filter(|it| scene.failures.entries[**it].access.is_none()).count()
+    };
     let entries_alone: usize = groups.iter().map(|it| alone(&it)).max().unwrap_or(0);
     let requests = draft.accesses.len() as u64 + entries_alone as u64;
     let last = groups.iter().map(|it| it.last).max();
@@ -474,7 +493,9 @@ fn summary(
             let nginx = scene.nginx.map(|it| format!("nginx {} runs", it.version)).unwrap_or_default();
             let since = scene.clock(scene.snapshot.window.from);
             match total {
-                Some(total) => format!("{nginx}; {} since {since}, no gateway failure.", plural(total, "request")),
+                Some(total) => {
+                    format!("{nginx}; {} since {since}, no gateway failure.", plural(total, "request"))
+                }
                 None => format!("{nginx}; no gateway failure was logged since {since}."),
             }
         }
@@ -488,18 +509,32 @@ fn sentence(text: &str) -> String {
 fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindSpot> {
     let mut spots: Vec<BlindSpot> = Vec::new();
     for log in &scene.snapshot.logs {
-        if let Some(unread) = log.lines.obstacle().filter(|it| it.reason != snapshot::Reason::NotAsked) {
+        // A host without a journal hides nothing in it.
+        let absent = |it: &snapshot::Unread| {
+            it.reason == snapshot::Reason::Unsupported && log.path.starts_with("journal:")
+        };
+        if let Some(unread) =
+            log.lines.obstacle().filter(|it| it.reason != snapshot::Reason::NotAsked && !absent(it))
+        {
             let blind = Blind::from_unread(&log.path, unread);
-            spots.push(BlindSpot { what: blind.what, why: blind.why, costs: Vec::new(), remedy: blind.remedy });
+            spots.push(BlindSpot {
+                what: blind.what,
+                why: blind.why,
+                costs: Vec::new(),
+                remedy: blind.remedy,
+            });
         }
     }
     for (cause, blind) in blind {
         match spots.iter_mut().find(|it| it.what == blind.what) {
             Some(spot) if spot.costs.contains(&cause.id) => {}
             Some(spot) => spot.costs.push(cause.id),
-            None => {
-                spots.push(BlindSpot { what: blind.what, why: blind.why, costs: vec![cause.id], remedy: blind.remedy })
-            }
+            None => spots.push(BlindSpot {
+                what: blind.what,
+                why: blind.why,
+                costs: vec![cause.id],
+                remedy: blind.remedy,
+            }),
         }
     }
     spots.truncate(30);
@@ -514,9 +549,15 @@ fn notes(scene: &Scene) -> Vec<String> {
     for log in &scene.snapshot.logs {
         let Some(lines) = log.lines.value() else { continue };
         if lines.cut {
-            notes.push(format!("{}: the window is longer than what was read of it, only its end was", log.path));
+            notes.push(format!(
+                "{}: the window is longer than what was read of it, only its end was",
+                log.path
+            ));
         } else if lines.left_out_total > 0 {
-            notes.push(format!("{}: {} more entries of the window were left out", log.path, lines.left_out_total));
+            notes.push(format!(
+                "{}: {} more entries of the window were left out",
+                log.path, lines.left_out_total
+            ));
         }
     }
     notes

@@ -29,7 +29,8 @@ pub struct Event {
 impl Event {
     /// As evidence, in the line's own words.
     pub fn fact(&self) -> Fact {
-        let text: String = self.text.trim().chars().take(300).collect();
+        let message = backend::header(&self.text).message.trim();
+        let text: String = message.chars().take(300).collect();
         Fact::new(&self.source, text).reference(&self.reference).at(self.at)
     }
 
@@ -54,7 +55,11 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
             kind: event.kind,
             unit: entry.unit.clone(),
             source: "journal".to_owned(),
-            reference: if entry.unit.is_empty() { "journalctl".into() } else { format!("journalctl -u {}", entry.unit) },
+            reference: if entry.unit.is_empty() {
+                "journalctl".into()
+            } else {
+                format!("journalctl -u {}", entry.unit)
+            },
             text: entry.message.clone(),
         });
     }

@@ -160,7 +160,8 @@ pub fn read(snapshot: &Snapshot) -> Failures {
                     _ => Escape::Default,
                 };
                 let format = Format::compile(text, escape);
-                all.accesses.extend(lines.lines.iter().filter_map(|line| read_access(&format, log, index, line)));
+                all.accesses
+                    .extend(lines.lines.iter().filter_map(|line| read_access(&format, log, index, line)));
             }
         }
     }
@@ -279,7 +280,8 @@ fn civil_in(time: civil::DateTime, zone: tz::Offset) -> Option<Timestamp> {
 
 fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> Option<Access> {
     let record = format.parse(line.text.as_bytes())?;
-    let get = |name: &str| record.get(name).map(|it| it.to_string()).filter(|it| it != "-").unwrap_or_default();
+    let get =
+        |name: &str| record.get(name).map(|it| it.to_string()).filter(|it| it != "-").unwrap_or_default();
     let parts = record.request();
     let part = |it: Option<std::borrow::Cow<str>>| it.map(|it| it.into_owned()).unwrap_or_default();
     let (method, uri, protocol) = (part(parts.method), part(parts.path), part(parts.protocol));
@@ -298,7 +300,9 @@ fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> 
         request_time: record.request_time(),
         attempts: record.upstreams(),
         tells_upstream: format.variables().any(|it| it == "upstream_addr" || it == "upstream_status"),
-        tells_times: ["upstream_connect_time", "upstream_header_time"].iter().all(|it| format.variables().any(|has| has == *it)),
+        tells_times: ["upstream_connect_time", "upstream_header_time"]
+            .iter()
+            .all(|it| format.variables().any(|has| has == *it)),
         request,
         reference: reference(log, line),
         line: line.text.clone(),
@@ -311,7 +315,8 @@ fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> 
 /// Routes the requests of logs whose format tells nothing about upstreams, so that an answer can be told from a static
 /// file. Only the servers that write to a log are asked.
 pub fn route(failures: &mut Failures, snapshot: &Snapshot, view: &View) {
-    let mute: HashSet<usize> = failures.accesses.iter().filter(|it| !it.tells_upstream).map(|it| it.log).collect();
+    let mute: HashSet<usize> =
+        failures.accesses.iter().filter(|it| !it.tells_upstream).map(|it| it.log).collect();
     let writes_to = |server: usize, path: &str| {
         let targets = view.access_logs_at(Some(server), None);
         targets.iter().any(|it| matches!(&it.to, LogDestination::File(file) if file.as_os_str() == path))
@@ -324,7 +329,8 @@ pub fn route(failures: &mut Failures, snapshot: &Snapshot, view: &View) {
         for access in failures.accesses.iter_mut().filter(|it| it.log == index && !it.tells_upstream) {
             let routed = known.entry(access.path.clone()).or_insert_with(|| {
                 let routes = servers.iter().map(|it| view.route_in(*it, &access.path));
-                let passes = routes.flat_map(|it| [it.pass, it.fallback.and_then(|(_, pass)| pass)]).flatten();
+                let passes =
+                    routes.flat_map(|it| [it.pass, it.fallback.and_then(|(_, pass)| pass)]).flatten();
                 passes.filter_map(|pass| view.passes().iter().position(|it| std::ptr::eq(it, pass))).collect()
             });
             access.passes.clone_from(routed);
@@ -344,7 +350,8 @@ fn join(all: &mut Failures) {
     let mut taken: HashMap<usize, ((u32, Option<u64>), usize)> = HashMap::new();
     let mut joined: Vec<(usize, usize)> = Vec::new();
     for (index, entry) in all.entries.iter().enumerate() {
-        let Some(candidates) = by_request.get(entry.request.as_str()).filter(|_| !entry.request.is_empty()) else {
+        let Some(candidates) = by_request.get(entry.request.as_str()).filter(|_| !entry.request.is_empty())
+        else {
             continue;
         };
         // Entries of one connection's request share it; another connection needs another access line.
@@ -353,14 +360,17 @@ fn join(all: &mut Failures) {
         // A connection that is kept alive carries many requests: each has its own time, and one entry for each try.
         let full = |it: &usize| {
             let access = &all.accesses[*it];
-            access.tells_upstream && taken.get(it).is_some_and(|(_, entries)| *entries >= access.attempts.len().max(1))
+            access.tells_upstream
+                && taken.get(it).is_some_and(|(_, entries)| *entries >= access.attempts.len().max(1))
         };
         let fit = |it: &usize| {
             let access = &all.accesses[*it];
             (unlikeness(entry, access), full(it), access.at.duration_since(entry.at).abs())
         };
-        let begin = candidates.partition_point(|it| all.accesses[*it].at < entry.at - SignedDuration::from_secs(1));
-        let near = candidates[begin..].iter().take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN);
+        let begin =
+            candidates.partition_point(|it| all.accesses[*it].at < entry.at - SignedDuration::from_secs(1));
+        let near =
+            candidates[begin..].iter().take_while(|it| all.accesses[**it].at <= entry.at + JOIN_WITHIN);
         let best = near.filter(|it| same(it)).min_by_key(|it| fit(it));
         if let Some(&access) = best.filter(|it| unlikeness(entry, &all.accesses[**it]) < NO_MATCH) {
             taken.entry(access).or_insert((owner, 0)).1 += 1;

@@ -72,7 +72,10 @@ struct Key {
 
 /// Symptoms that are no failed request: noise for grouping.
 fn is_noise(symptom: Symptom) -> bool {
-    matches!(symptom, Symptom::FastcgiStderr | Symptom::UpstreamDisabled | Symptom::ClientClosed | Symptom::ConfigEmerg)
+    matches!(
+        symptom,
+        Symptom::FastcgiStderr | Symptom::UpstreamDisabled | Symptom::ClientClosed | Symptom::ConfigEmerg
+    )
 }
 
 /// Groups what failed, the largest group first.
@@ -121,20 +124,23 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         if access.explained || !access.failed() || access.status == 499 && access.attempts.is_empty() {
             continue;
         }
-        // An application's own 500 is its answer, and nginx is not asked about it.
-        if access.status >= 500 && !matches!(access.status, 502..=504) {
+        // An application's own 500 or 413 is its answer, and nginx is not asked about it.
+        let own = access.status == 413 && access.last_attempt().is_some_and(|it| it.status == Some(413));
+        if own || access.status >= 500 && !matches!(access.status, 502..=504) {
             continue;
         }
         let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
         let pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
-        let error_log_speaks = snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
+        let error_log_speaks =
+            snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
         if peer.is_none() && !error_log_speaks && !access.tells_upstream {
             peer = only_dead_peer(access, view, snapshot);
         }
         let (symptom, errno) = match access.status {
             499 => (Symptom::ClientClosed, None),
             413 => (Symptom::BodyTooLarge, None),
-            _ => made_by_nginx(access, peer.as_ref(), snapshot, error_log_speaks).unwrap_or((Symptom::UpstreamStatus, None)),
+            _ => made_by_nginx(access, peer.as_ref(), snapshot, error_log_speaks)
+                .unwrap_or((Symptom::UpstreamStatus, None)),
         };
         let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };
         let group = groups.entry(key).or_insert_with(|| FailureGroup {
@@ -259,7 +265,11 @@ fn probed(view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
                 if groups.iter().any(|it| it.peer.as_ref() == Some(&sight.peer)) {
                     continue;
                 }
-                let server = view.servers().get(pass.server).and_then(|it| it.names.first().cloned()).unwrap_or_default();
+                let server = view
+                    .servers()
+                    .get(pass.server)
+                    .and_then(|it| it.names.first().cloned())
+                    .unwrap_or_default();
                 groups.push(FailureGroup {
                     symptom,
                     errno,
@@ -304,13 +314,21 @@ fn place_of_entry(entry: &Failure, view: &View, snapshot: &Snapshot) -> Place {
 
 /// The pass that serves this request; where routing does not tell (rewrites, internal redirects), one that leads to the
 /// peer at all.
-fn pass_for(view: &View, snapshot: &Snapshot, host: &str, path: &str, peer: Option<&Peer>, scheme: &str) -> Place {
+fn pass_for(
+    view: &View,
+    snapshot: &Snapshot,
+    host: &str,
+    path: &str,
+    peer: Option<&Peer>,
+    scheme: &str,
+) -> Place {
     let passes = view.passes();
     let index = |pass: &Pass| passes.iter().position(|it| std::ptr::eq(it, pass));
     let routed = view.route(host, None, path).and_then(|it| it.pass).and_then(index);
     let Some(peer) = peer else { return Place { pass: routed, peer_in_files: routed.is_some() } };
     let fits = |it: usize| {
-        (scheme.is_empty() || passes[it].scheme.name() == scheme) && leads_to(&passes[it], peer, view, snapshot)
+        (scheme.is_empty() || passes[it].scheme.name() == scheme)
+            && leads_to(&passes[it], peer, view, snapshot)
     };
     if let Some(it) = routed.filter(|it| fits(*it)) {
         return Place { pass: Some(it), peer_in_files: true };
@@ -327,7 +345,9 @@ pub fn leads_to(pass: &Pass, peer: &Peer, view: &View, snapshot: &Snapshot) -> b
     if let Peer::Group(name) = peer {
         return pass.group(view).is_some_and(|it| it.name == *name);
     }
-    pass.addresses(view).iter().any(|it| same_peer(&it.address.parse().unwrap_or(Peer::Group(String::new())), peer, snapshot))
+    pass.addresses(view)
+        .iter()
+        .any(|it| same_peer(&it.address.parse().unwrap_or(Peer::Group(String::new())), peer, snapshot))
 }
 
 /// Whether `configured` means `dialled`, names being resolved as they were found to resolve.
@@ -360,6 +380,12 @@ fn port_of_pass(pass: &Pass, view: &View) -> u16 {
     match address.and_then(|it| it.address.parse().ok()) {
         Some(Peer::Name { port, .. }) => port,
         Some(Peer::Tcp(address)) => address.port(),
-        _ => if pass.scheme.name() == "https" { 443 } else { 80 },
+        _ => {
+            if pass.scheme.name() == "https" {
+                443
+            } else {
+                80
+            }
+        }
     }
 }

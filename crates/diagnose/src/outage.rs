@@ -146,7 +146,9 @@ fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Resu
     if !troubled && unit.active_state == "active" {
         // It runs but does not listen there: it is just starting, or its address is not what its definition says.
         return match lives.last().and_then(|it| it.started_at) {
-            Some(started) if scene.now().duration_since(started) < STARTING && lives.iter().any(Life::died) => {
+            Some(started)
+                if scene.now().duration_since(started) < STARTING && lives.iter().any(Life::died) =>
+            {
                 died_or_failed(case, unit, lives, state)
             }
             _ => Ok(Outage::None),
@@ -162,7 +164,12 @@ fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Resu
     died_or_failed(case, unit, lives, state)
 }
 
-fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>], state: Fact) -> Result<Outage<'s, 'a>, Blind> {
+fn died_or_failed<'s, 'a>(
+    case: &Case<'s, 'a>,
+    unit: &'a Unit,
+    lives: &[Life<'s>],
+    state: Fact,
+) -> Result<Outage<'s, 'a>, Blind> {
     let scene = case.scene;
     let deaths: Vec<&Life> = lives.iter().filter(|it| it.died()).collect();
     let end_at = deaths.last().and_then(|it| it.end.as_ref()).map(|it| it.at);
@@ -172,7 +179,9 @@ fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>
     if deaths.is_empty() {
         // It ended before the journal's window, or the journal may not be seen: systemd still knows its last run.
         return Ok(match (unit.main_started_at, unit.main_exited_at) {
-            (Some(started), Some(ended)) if served_between(case, started, ended) => Outage::Died { unit, fact, words, deaths: 1 },
+            (Some(started), Some(ended)) if served_between(case, started, ended) => {
+                Outage::Died { unit, fact, words, deaths: 1 }
+            }
             _ => {
                 scene.journal()?;
                 Outage::StartFails { unit, fact, words, attempts: 1 }
@@ -192,7 +201,8 @@ fn died_or_failed<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>
 
 /// Whether a run between these moments answered requests.
 fn served_between(case: &Case, started: Timestamp, ended: Timestamp) -> bool {
-    ended.duration_since(started) > STARTING || good_answers(case).any(|it| started <= it.at && it.at <= ended)
+    ended.duration_since(started) > STARTING
+        || good_answers(case).any(|it| started <= it.at && it.at <= ended)
 }
 
 /// Whether a run answered requests: requests that went well during it, or, where no log tells, a life long enough.
@@ -217,7 +227,10 @@ pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access>
     let scene = case.scene;
     let leading: Vec<usize> = case.peer().map_or_else(Vec::new, |peer| {
         let passes = scene.view.passes().iter().enumerate();
-        passes.filter(|(_, it)| groups::leads_to(it, peer, scene.view, scene.snapshot)).map(|(index, _)| index).collect()
+        passes
+            .filter(|(_, it)| groups::leads_to(it, peer, scene.view, scene.snapshot))
+            .map(|(index, _)| index)
+            .collect()
     });
     scene.failures.accesses.iter().filter(move |it| {
         let by = it.last_attempt().and_then(|it| it.addr.as_deref());
@@ -250,7 +263,12 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         .iter()
         .filter(|it| it.unit == unit.name && it.source == "journal")
         .filter(|it| {
-            matches!(it.kind, EventKind::UnitStarting { .. } | EventKind::UnitStarted { .. } | EventKind::UnitStopping { .. })
+            matches!(
+                it.kind,
+                EventKind::UnitStarting { .. }
+                    | EventKind::UnitStarted { .. }
+                    | EventKind::UnitStopping { .. }
+            )
         })
         .collect();
     let (around, all) = around_starts(case, unit, &starts);
@@ -304,7 +322,12 @@ fn silent_unit<'a>(case: &Case<'_, 'a>) -> Option<&'a Unit> {
     let last_good = good_answers(case).map(|it| it.at).filter(|at| *at <= case.group.first).max();
     let first = case.group.first;
     let ended = |unit: &Unit| unit.main_exited_at.or(unit.inactive_since);
-    let units = scene.snapshot.units.value()?.iter().filter(|it| it.name.ends_with(".service") && it.load_state == "loaded");
+    let units = scene
+        .snapshot
+        .units
+        .value()?
+        .iter()
+        .filter(|it| it.name.ends_with(".service") && it.load_state == "loaded");
     let mut close: Vec<(SignedDuration, &Unit)> = units
         .filter(|it| it.active_state == "failed" || it.sub_state == "auto-restart")
         .filter(|it| AppKind::of_command(&it.exec_start) != AppKind::NoBackend)
@@ -339,11 +362,17 @@ pub fn state_fact(scene: &Scene, unit: &Unit) -> Fact {
 /// The unit's last failure to bind its address, if it came after its last start.
 fn bind_failure(scene: &Scene, unit: &Unit) -> Option<Fact> {
     let of_unit = |it: &&Event| it.unit == unit.name;
-    let event = scene.events.iter().rev().filter(of_unit).find(|it| matches!(it.kind, EventKind::BindFailed { .. }))?;
+    let event = scene
+        .events
+        .iter()
+        .rev()
+        .filter(of_unit)
+        .find(|it| matches!(it.kind, EventKind::BindFailed { .. }))?;
     // A start that got through afterwards has settled it.
-    let settled = scene.events.iter().any(|it| {
-        it.unit == unit.name && it.at > event.at && matches!(it.kind, EventKind::Listening { .. })
-    });
+    let settled = scene
+        .events
+        .iter()
+        .any(|it| it.unit == unit.name && it.at > event.at && matches!(it.kind, EventKind::Listening { .. }));
     (!settled).then(|| event.fact())
 }
 
@@ -351,7 +380,8 @@ fn bind_failure(scene: &Scene, unit: &Unit) -> Option<Fact> {
 pub fn oom_kill(scene: &Scene, unit: &Unit, lives: &[Life], first: Timestamp) -> Option<Fact> {
     let since = first - SignedDuration::from_secs(30);
     let inside = |cgroup: &str| {
-        !unit.cgroup.is_empty() && cgroup.starts_with(&unit.cgroup) || cgroup.split('/').any(|it| it == unit.name)
+        !unit.cgroup.is_empty() && cgroup.starts_with(&unit.cgroup)
+            || cgroup.split('/').any(|it| it == unit.name)
     };
     let kernel = scene.events.iter().filter(|it| it.at >= since).find(|it| match &it.kind {
         EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup),

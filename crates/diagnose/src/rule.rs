@@ -6,8 +6,11 @@ pub use jiff::{SignedDuration, Timestamp};
 pub use nginx_logs::Symptom;
 pub use nginx_logs::backend::EventKind;
 pub use snapshot::{
-    Answer, ConnectOutcome, FilterAction, Listener, Lookup, NodeKind, Peer, PeerSight, Process, Protocol, Reading, Unit,
+    Answer, ConnectOutcome, FilterAction, Listener, Lookup, NodeKind, Peer, Process, Protocol, Reading, Unit,
 };
+
+#[cfg(test)]
+pub use snapshot::PeerSight;
 
 pub use crate::app::AppKind;
 pub use crate::case::{Blind, Case, plural, times};

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use nginx_conf::{Config, Pass, View};
 use snapshot::{
-    Address, Cgroup, Disk, JournalEntry, KernelMessage, Listener, Nginx, Peer, PeerSight, PhpFpm, Process, Reading, Seen,
-    Snapshot, Successes, Unit, UnixListener,
+    Address, Cgroup, Disk, JournalEntry, KernelMessage, Listener, Nginx, Peer, PeerSight, PhpFpm, Process,
+    Reading, Seen, Snapshot, Successes, Unit, UnixListener,
 };
 
 use crate::case::Blind;
@@ -49,7 +49,8 @@ impl<'a> Scene<'a> {
 
     /// Local time of day, as the logs show it.
     pub fn clock(&self, at: Timestamp) -> String {
-        let offset = jiff::tz::Offset::from_seconds(self.snapshot.host.utc_offset_seconds).unwrap_or(jiff::tz::Offset::UTC);
+        let offset = jiff::tz::Offset::from_seconds(self.snapshot.host.utc_offset_seconds)
+            .unwrap_or(jiff::tz::Offset::UTC);
         offset.to_datetime(at).strftime("%H:%M:%S").to_string()
     }
 
@@ -141,7 +142,7 @@ impl<'a> Scene<'a> {
     }
 
     /// A pass of the configuration.
-    pub fn pass(&self, group: &FailureGroup) -> Option<&Pass> {
+    pub fn pass(&self, group: &FailureGroup) -> Option<&Pass<'_>> {
         group.pass.map(|it| &self.view.passes()[it])
     }
 
@@ -165,7 +166,8 @@ impl<'a> Scene<'a> {
 
     /// The port that a client would ask for that group's server, as `:8080`; empty for 80.
     pub fn view_port(&self, group: &FailureGroup) -> String {
-        let server = self.pass(group).map(|it| it.server).or_else(|| self.view.server_for(&group.server, None));
+        let server =
+            self.pass(group).map(|it| it.server).or_else(|| self.view.server_for(&group.server, None));
         let listens = server.and_then(|it| self.view.servers().get(it)).map(|it| it.listens.as_slice());
         let plain = listens.into_iter().flatten().filter(|it| !it.ssl && !it.udp).find_map(|it| it.port);
         plain.filter(|it| *it != 80).map(|it| format!(":{it}")).unwrap_or_default()
@@ -179,8 +181,10 @@ impl<'a> Scene<'a> {
     /// Requests in the window by every access log, if there is any.
     pub fn requests_total(&self) -> Option<u64> {
         let logs = self.snapshot.logs.iter().filter(|it| matches!(it.kind, snapshot::LogKind::Access { .. }));
-        let totals: Vec<u64> =
-            logs.filter_map(|it| it.lines.value()).map(|it| it.statuses.iter().map(|(_, count)| count).sum()).collect();
+        let totals: Vec<u64> = logs
+            .filter_map(|it| it.lines.value())
+            .map(|it| it.statuses.iter().map(|(_, count)| count).sum())
+            .collect();
         (!totals.is_empty()).then(|| totals.iter().sum())
     }
 
@@ -204,7 +208,10 @@ impl<'a> Scene<'a> {
 
     /// Whether the error log was read, so that its silence means something.
     pub fn error_log_speaks(&self) -> bool {
-        self.snapshot.logs.iter().any(|it| it.kind == snapshot::LogKind::Error && matches!(it.lines, Reading::Seen(_)))
+        self.snapshot
+            .logs
+            .iter()
+            .any(|it| it.kind == snapshot::LogKind::Error && matches!(it.lines, Reading::Seen(_)))
     }
 }
 

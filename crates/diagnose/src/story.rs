@@ -7,7 +7,6 @@ use snapshot::ConfigFile;
 use crate::case::Case;
 use crate::events::Event;
 use crate::scene::Scene;
-use crate::service::{Elsewhere, Meant};
 use crate::verdict::Fact;
 
 /// Slack between a file's time stamp and a process's start, which the kernel counts in ticks since boot.
@@ -32,8 +31,6 @@ pub struct Life<'s> {
     pub started_at: Option<Timestamp>,
     /// How it ended; none while it runs.
     pub end: Option<End<'s>>,
-    /// Whether systemd started it by itself, after the run before had ended.
-    pub automatic: bool,
 }
 
 /// The end of a run.
@@ -79,31 +76,29 @@ impl Life<'_> {
 /// The runs of a unit in the window, from systemd's lines about it, the oldest first.
 pub fn lives<'s>(scene: &'s Scene, unit: &str) -> Vec<Life<'s>> {
     let mut lives: Vec<Life> = Vec::new();
-    let (mut asked, mut scheduled) = (false, false);
+    let mut asked = false;
     for event in scene.events.iter().filter(|it| it.unit == unit && it.source == "journal") {
         let how = match &event.kind {
             EventKind::UnitStarting { .. } | EventKind::UnitStarted { .. } => {
                 // "Starting" and "Started" are of one run, unless an end came in between.
                 let running = lives.last().is_some_and(|it| it.end.is_none());
                 if !running {
-                    lives.push(Life { started_at: Some(event.at), end: None, automatic: scheduled });
+                    lives.push(Life { started_at: Some(event.at), end: None });
                 }
-                (asked, scheduled) = (false, false);
+                asked = false;
                 continue;
             }
             EventKind::UnitStopping { .. } => {
                 asked = true;
                 continue;
             }
-            EventKind::RestartScheduled { .. } => {
-                scheduled = true;
-                continue;
-            }
             EventKind::UnitExited { .. } if asked => How::Stopped,
             EventKind::UnitExited { code, status, .. } if code == "exited" => How::Exited(status.clone()),
             EventKind::UnitExited { status, .. } => How::Signalled(status.clone()),
             EventKind::UnitFailed { result, .. } if result == "oom-kill" => How::OomKilled,
-            EventKind::UnitFailed { result, .. } if result == "timeout" || result == "watchdog" => How::TimedOut,
+            EventKind::UnitFailed { result, .. } if result == "timeout" || result == "watchdog" => {
+                How::TimedOut
+            }
             EventKind::UnitFailed { result, .. } if result == "resources" => How::NeverBegan,
             EventKind::UnitTimedOut { .. } => How::TimedOut,
             EventKind::UnitStopped { .. } if asked => How::Stopped,
@@ -117,11 +112,7 @@ pub fn lives<'s>(scene: &'s Scene, unit: &str) -> Vec<Life<'s>> {
                 }
             }
             Some(life) => life.end = Some(End { at: event.at, how, event }),
-            None => lives.push(Life {
-                started_at: None,
-                end: Some(End { at: event.at, how, event }),
-                automatic: false,
-            }),
+            None => lives.push(Life { started_at: None, end: Some(End { at: event.at, how, event }) }),
         }
     }
     lives
@@ -129,11 +120,16 @@ pub fn lives<'s>(scene: &'s Scene, unit: &str) -> Vec<Life<'s>> {
 
 /// What the backend itself said before it ended, or could not start: its last telling lines, as facts.
 pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
-    let close = |it: &&Event| it.unit == unit && it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS;
+    let close = |it: &&Event| {
+        it.unit == unit && it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS
+    };
     let telling = |it: &&Event| {
         matches!(
             it.kind,
-            EventKind::UncaughtError { .. } | EventKind::BindFailed { .. } | EventKind::StartFailed { .. } | EventKind::TooManyOpenFiles
+            EventKind::UncaughtError { .. }
+                | EventKind::BindFailed { .. }
+                | EventKind::StartFailed { .. }
+                | EventKind::TooManyOpenFiles
         )
     };
     // That it did not start is known; what a program says before that is why.
@@ -145,7 +141,8 @@ pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
     let mut found: Vec<Fact> = reasons.take(2).map(Event::fact).collect();
     if found.is_empty() {
         let journal = scene.snapshot.journal.value().into_iter().flatten().rev();
-        let own = journal.filter(|it| it.unit == unit && it.identifier != "systemd" && !it.message.trim().is_empty());
+        let own = journal
+            .filter(|it| it.unit == unit && it.identifier != "systemd" && !it.message.trim().is_empty());
         let near = own.filter(|it| it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS);
         found.extend(near.take(1).map(|it| {
             let text: String = it.message.trim().chars().take(300).collect();
@@ -156,20 +153,15 @@ pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
     found
 }
 
-/// Whether the service that was meant for the dialled address is the very one that now listens at `there`: it was moved.
-pub fn moved_to(scene: &Scene, meant: &Meant, there: &Elsewhere) -> bool {
-    let _ = scene;
-    match (meant.unit, there.unit) {
-        (Some(meant_unit), Some(unit)) => meant_unit.name == unit.name && !meant.defined,
-        _ => false,
-    }
-}
-
 /// That the dialled peer answered earlier in the window, as a fact: then its address was right at that time.
 pub fn served_before(case: &Case) -> Option<Fact> {
     let peer = case.peer()?.to_string();
     let first = case.group.first;
-    let before = case.scene.successes().filter(|it| it.upstream == peer).filter(|it| it.first_at.is_some_and(|at| at < first));
+    let before = case
+        .scene
+        .successes()
+        .filter(|it| it.upstream == peer)
+        .filter(|it| it.first_at.is_some_and(|at| at < first));
     let last = before.max_by_key(|it| it.last_at)?;
     let at = last.last_at.filter(|at| *at < first).or(last.first_at)?;
     Some(Fact::new("access-log", format!("{peer} still answered at {}", case.scene.clock(at))).at(at))

@@ -1,8 +1,6 @@
 //! Helpers for tests of rules. A test starts from `Snapshot::quiet()` and changes one thing.
 
-use snapshot::{
-    ConfigFile, ConfigFiles, LogFile, LogKind, LogLine, LogLines, Reading, Reason, Snapshot, Window,
-};
+use snapshot::{ConfigFile, ConfigFiles, LogFile, LogKind, LogLine, LogLines, Reading, Reason, Snapshot};
 
 use crate::report::{Finding, Report};
 
@@ -39,7 +37,9 @@ pub fn configured(http: &str) -> Snapshot {
 
 /// A host with one server that passes everything to `pass`, such as `proxy_pass http://127.0.0.1:8080`.
 pub fn passing_to(pass: &str) -> Snapshot {
-    configured(&format!("server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{pass};\n}}\n}}"))
+    configured(&format!(
+        "server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{pass};\n}}\n}}"
+    ))
 }
 
 /// Adds error-log lines. Each is what follows the time: `[error] 101#101: *1 connect() failed (111: …) while …`; they
@@ -55,7 +55,8 @@ pub fn logged(snapshot: Snapshot, lines: &[&str]) -> Snapshot {
     let lines: Vec<LogLine> = lines.iter().enumerate().map(entry).collect();
     let lines = LogLines { read_total: count as u64, last_at: Some(last), lines, ..LogLines::default() };
     snapshot.with(|it| {
-        let log = LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines) };
+        let log =
+            LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines) };
         it.logs.push(log);
     })
 }
@@ -73,7 +74,10 @@ pub fn failed(message: &str, action: &str, upstream: &str) -> String {
 pub fn requested(snapshot: Snapshot, lines: &[(&str, u16, &str, &str, &str)]) -> Snapshot {
     let last = snapshot.collected_at - jiff::SignedDuration::from_secs(10);
     let count = lines.len();
-    let entry = |(index, (request, status, addr, upstream_status, time)): (usize, &(&str, u16, &str, &str, &str))| {
+    let entry = |(index, (request, status, addr, upstream_status, time)): (
+        usize,
+        &(&str, u16, &str, &str, &str),
+    )| {
         let at = last - jiff::SignedDuration::from_secs((count - index - 1) as i64);
         let stamp = jiff::tz::Offset::UTC.to_datetime(at).strftime("%d/%b/%Y:%H:%M:%S +0000");
         let text = format!(
@@ -90,12 +94,21 @@ pub fn requested(snapshot: Snapshot, lines: &[(&str, u16, &str, &str, &str)]) ->
             None => statuses.push((*status, 1)),
         }
     }
-    let lines =
-        LogLines { read_total: count as u64, last_at: Some(last), lines: kept, statuses, ..LogLines::default() };
+    let lines = LogLines {
+        read_total: count as u64,
+        last_at: Some(last),
+        lines: kept,
+        statuses,
+        ..LogLines::default()
+    };
     snapshot.with(|it| {
         it.logs.push(LogFile {
             path: "/var/log/nginx/access.log".into(),
-            kind: LogKind::Access { format: "main".into(), text: MAIN_FORMAT.into(), escape: "default".into() },
+            kind: LogKind::Access {
+                format: "main".into(),
+                text: MAIN_FORMAT.into(),
+                escape: "default".into(),
+            },
             lines: seen(lines),
         });
     })
@@ -151,11 +164,6 @@ pub fn outline(report: &Report) -> String {
         text += &format!("blind: {}: {} costs {:?}\n", spot.what, spot.why, spot.costs);
     }
     text
-}
-
-/// The whole window of the quiet host, for tests that move it.
-pub fn window() -> Window {
-    Snapshot::quiet().window
 }
 
 /// Adds a process with that command line in a unit of its own, and its listening socket: `127.0.0.1:8080` or

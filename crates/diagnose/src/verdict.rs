@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use snapshot::{Reading, Seen};
 
-use crate::report::{Certainty, Edit, Evidence, Fix, FixKind, Weight};
+use crate::report::{Certainty, Edit, Evidence, Fix, FixKind, RuledOut, Weight};
 
 /// A rule's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,8 @@ pub struct Found {
     pub prevent: Vec<String>,
     /// What else it brought about, besides the cause's own `leads_to`.
     pub consequences: Vec<String>,
+    /// What this finding itself excludes.
+    pub ruled_out: Vec<RuledOut>,
 }
 
 /// Found, and something decisive was seen.
@@ -76,6 +78,7 @@ impl Found {
             verify: Vec::new(),
             prevent: Vec::new(),
             consequences: Vec::new(),
+            ruled_out: Vec::new(),
         }
     }
 
@@ -149,6 +152,12 @@ impl Found {
         self
     }
 
+    /// Says of another cause, one that people expect here, why it is not that.
+    pub fn not(mut self, id: &'static str, because: impl Into<String>) -> Found {
+        self.ruled_out.push(RuledOut { id, because: because.into() });
+        self
+    }
+
     /// Adds another consequence.
     pub fn brought_about(mut self, id: impl Into<String>) -> Found {
         self.consequences.push(id.into());
@@ -174,7 +183,13 @@ impl Fix {
     }
 
     /// Adds a changed line.
-    pub fn edit(mut self, file: impl Into<String>, line: u32, old: impl Into<String>, new: impl Into<String>) -> Fix {
+    pub fn edit(
+        mut self,
+        file: impl Into<String>,
+        line: u32,
+        old: impl Into<String>,
+        new: impl Into<String>,
+    ) -> Fix {
         self.edits.push(Edit { file: file.into(), line, old: old.into(), new: new.into() });
         self
     }

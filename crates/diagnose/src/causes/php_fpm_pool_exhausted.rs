@@ -70,7 +70,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let size = max.map(|it| it.to_string()).unwrap_or_else(|| pool.children.len().to_string());
     let waiting = backend.listening.as_ref().and_then(|it| it.waiting).unwrap_or(0);
     let state = if full_now {
-        let queued = if waiting > 0 { format!(" and {}", queue.as_ref().map(|it| it.says.clone()).unwrap_or_default()) } else { String::new() };
+        let queued = if waiting > 0 {
+            format!(" and {}", queue.as_ref().map(|it| it.says.clone()).unwrap_or_default())
+        } else {
+            String::new()
+        };
         format!("all {size} are busy{queued}")
     } else {
         let at = event.map(|it| scene.clock(it.at)).unwrap_or_default();
@@ -86,7 +90,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     } else if let (None, Some(queue)) = (event, &queue) {
         found = found.decisive(queue.clone());
     }
-    let found = found.supporting_each(queue).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
+    let found =
+        found.supporting_each(queue).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
     let found = found.not(
         "backend-crashed",
         "a full pool shows as read timeouts and, on a unix socket, EAGAIN; \"upstream prematurely closed connection\" \
@@ -97,7 +102,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 fn weak(case: &Case, pool: &PhpPool) -> Found {
     let summary = format!("PHP-FPM pool {} may be out of children", pool.name);
-    let found = possible(summary).confidence(0.5).supporting(case.failures_fact()).supporting_each(setting_fact(pool));
+    let found = possible(summary)
+        .confidence(0.5)
+        .supporting(case.failures_fact())
+        .supporting_each(setting_fact(pool));
     advice(case, found, pool, 0)
 }
 
@@ -109,7 +117,8 @@ fn setting_fact(pool: &PhpPool) -> Option<Fact> {
 
 fn advice(case: &Case, found: Found, pool: &PhpPool, waiting: u32) -> Found {
     let scene = case.scene;
-    let unit = case.backend.as_ref().ok().and_then(|it| it.unit(scene)).map_or("php-fpm", |it| it.name.as_str());
+    let unit =
+        case.backend.as_ref().ok().and_then(|it| it.unit(scene)).map_or("php-fpm", |it| it.name.as_str());
     let mut found = found;
     if let (Some(max), Some(line)) = (pool.max_children(), pool.line_of("pm.max_children")) {
         let child = child_bytes(&pool.children);
@@ -136,9 +145,15 @@ fn advice(case: &Case, found: Found, pool: &PhpPool, waiting: u32) -> Found {
     }
     let slow: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
     found
-        .fix(Fix::repair(format!("Make the slow pages faster ({}): each holds a child while it runs", slow.join(", "))))
+        .fix(Fix::repair(format!(
+            "Make the slow pages faster ({}): each holds a child while it runs",
+            slow.join(", ")
+        )))
         .verify(case.verify_command())
-        .prevent(format!("Alert when the children of pool {} that work stay above 80 % of pm.max_children", pool.name))
+        .prevent(format!(
+            "Alert when the children of pool {} that work stay above 80 % of pm.max_children",
+            pool.name
+        ))
         .prevent("Set request_slowlog_timeout, so that the log names the slow scripts")
 }
 

@@ -124,7 +124,7 @@ fn of_pool(pool: &PhpPool, unit: Option<&str>, worker: &WorkerUser, name: &str) 
 
 fn of_directory(node: &PathNode, name: &str) -> Fix {
     let group_may_search = node.mode & 0o010 != 0 && !matches!(node.gid, 0);
-    let fix = if group_may_search && !node.group.is_empty() {
+    if group_may_search && !node.group.is_empty() {
         Fix::repair(format!("Put {name} into the group {}, which may search {}", node.group, node.path))
             .run(format!("usermod -aG {} {name}", node.group))
             .run("nginx -s reload")
@@ -134,8 +134,7 @@ fn of_directory(node: &PathNode, name: &str) -> Fix {
         Fix::repair(format!("Let {name} search {}", node.path))
             .run(format!("setfacl -m u:{name}:x {}", node.path))
             .because("x without r lets it pass through, but not list the directory")
-    };
-    fix
+    }
 }
 
 fn of_socket(case: &Case, node: &PathNode, name: &str) -> Fix {
