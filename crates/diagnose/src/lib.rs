@@ -25,6 +25,7 @@ mod packet_filter;
 mod reload;
 mod report;
 mod rule;
+mod said;
 mod scene;
 mod service;
 mod story;

@@ -17,8 +17,12 @@ impl Own<'_> {
     pub fn words(&self) -> String {
         let directive = match &self.answer.kind {
             AnswerKind::Return { .. } => format!("return {}", self.answer.status),
-            AnswerKind::ErrorPage { for_status, uri } if self.answer.status == 0 => format!("error_page {for_status} = {uri}"),
-            AnswerKind::ErrorPage { for_status, uri } => format!("error_page {for_status} ={} {uri}", self.answer.status),
+            AnswerKind::ErrorPage { for_status, uri } if self.answer.status == 0 => {
+                format!("error_page {for_status} = {uri}")
+            }
+            AnswerKind::ErrorPage { for_status, uri } => {
+                format!("error_page {for_status} ={} {uri}", self.answer.status)
+            }
             AnswerKind::LimitReq { zone } => format!("limit_req zone={zone}"),
             AnswerKind::LimitConn { zone } => format!("limit_conn {zone}"),
             AnswerKind::AuthRequest { uri } => format!("auth_request {uri}"),
@@ -48,7 +52,8 @@ pub fn find<'s>(case: &Case<'s, '_>) -> Vec<Own<'s>> {
         AnswerKind::ErrorPage { for_status, .. } => it.status != *for_status && it.status != 0,
         _ => false,
     };
-    let mut found: Vec<Own> = reached(case).into_iter().filter(|it| of_kind(it)).map(|answer| Own { answer }).collect();
+    let mut found: Vec<Own> =
+        reached(case).into_iter().filter(|it| of_kind(it)).map(|answer| Own { answer }).collect();
     found.sort_by_key(|it| !it.is_unconditional());
     found
 }
@@ -59,15 +64,28 @@ pub fn limits<'s>(case: &Case<'s, '_>) -> Vec<Own<'s>> {
     reached(case).into_iter().filter(|it| of_kind(it)).map(|answer| Own { answer }).collect()
 }
 
+/// The `auth_request` in force where the group's requests go.
+pub fn auth_requests<'s>(case: &Case<'s, '_>) -> Vec<Own<'s>> {
+    let of_kind = |it: &Answer| matches!(it.kind, AnswerKind::AuthRequest { .. });
+    in_force(case).into_iter().filter(|it| of_kind(it)).map(|answer| Own { answer }).collect()
+}
+
 /// Why a limit, and no backend, answered: nobody was asked, and a limit with that very status is in force.
 pub fn limits_answer(case: &Case) -> Option<String> {
     let asked_nobody = case.accesses().all(|it| it.tells_upstream && it.attempts.is_empty());
-    let limit = limits(case).into_iter().next().filter(|_| asked_nobody && case.accesses().next().is_some())?;
+    let limit =
+        limits(case).into_iter().next().filter(|_| asked_nobody && case.accesses().next().is_some())?;
     Some(format!("{} in {} answers so", limit.words(), case.scene.place(limit.answer.span)))
 }
 
-/// The answers with the group's statuses in force where its requests go.
+/// The answers with the group's statuses in force where its requests go; any status, where the log does not tell one.
 fn reached<'s>(case: &Case<'s, '_>) -> Vec<&'s Answer> {
+    let statuses = &case.group.statuses;
+    in_force(case).into_iter().filter(|it| statuses.is_empty() || statuses.contains_key(&it.status)).collect()
+}
+
+/// The answers in force where the group's requests go.
+fn in_force<'s>(case: &Case<'s, '_>) -> Vec<&'s Answer> {
     let view = case.scene.view;
     let mut places: Vec<(usize, Option<LocationId>)> = Vec::new();
     let mut add = |host: &str, path: &str| {
@@ -87,15 +105,16 @@ fn reached<'s>(case: &Case<'s, '_>) -> Vec<&'s Answer> {
     for (path, _) in &case.group.paths {
         add(&case.group.server, path);
     }
-    let statuses = &case.group.statuses;
     let around = |answer: &Answer| {
         places.iter().any(|(server, location)| match (answer.server, answer.location) {
             (None, _) => true,
             (Some(mine), None) => mine == *server,
-            (Some(mine), Some(inner)) => mine == *server && (enclosing(case.scene, *location).contains(&inner)),
+            (Some(mine), Some(inner)) => {
+                mine == *server && (enclosing(case.scene, *location).contains(&inner))
+            }
         })
     };
-    view.answers().iter().filter(|it| statuses.contains_key(&it.status) && around(it)).collect()
+    view.answers().iter().filter(|it| around(it)).collect()
 }
 
 /// A location and those that it is nested in. A named location is reached from any other, so it counts for its server.

@@ -40,9 +40,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if case.group.symptom == Symptom::BodyShort {
         // What ends a body early is most often the end of a worker; without a trace of that it may be a wrong length.
         let summary = format!("The response of {}{of} ends before its announced end", case.peer_name());
-        return Ok(possible(summary).supporting(complaint).supporting_each(served).verify(case.verify_command()).into());
+        return Ok(possible(summary)
+            .supporting(complaint)
+            .supporting_each(served)
+            .verify(case.verify_command())
+            .into());
     }
-    let summary = format!("{} answers{of} with a malformed response: {}", case.peer_name(), broken_rule(&last.message));
+    let summary =
+        format!("{} answers{of} with a malformed response: {}", case.peer_name(), broken_rule(&last.message));
     let talks = match &spoken {
         Heard::AsConfigured(fact) => Some(fact.clone()),
         _ => None,
@@ -62,7 +67,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 /// The complaint without "upstream sent".
 fn broken_rule(message: &str) -> String {
-    let text = message.strip_prefix("upstream sent ").or_else(|| message.strip_prefix("upstream ")).unwrap_or(message);
+    let text = message
+        .strip_prefix("upstream sent ")
+        .or_else(|| message.strip_prefix("upstream "))
+        .unwrap_or(message);
     text.chars().take(160).collect()
 }
 
@@ -70,7 +78,8 @@ fn broken_rule(message: &str) -> String {
 fn served_well(case: &Case) -> Option<Fact> {
     let peer = case.peer()?.to_string();
     let count: u64 = case.scene.successes().filter(|it| it.upstream == peer).map(|it| it.count).sum();
-    (count > 0).then(|| Fact::new("access-log", format!("{peer} answered {} well", plural(count, "other request"))))
+    (count > 0)
+        .then(|| Fact::new("access-log", format!("{peer} answered {} well", plural(count, "other request"))))
 }
 
 fn mend(case: &Case, paths: &[&str]) -> Fix {
@@ -79,7 +88,9 @@ fn mend(case: &Case, paths: &[&str]) -> Fix {
     let path = if safe { path } else { "/" };
     let fix = Fix::repair(format!("Mend the response that the application gives for {path}"));
     match (case.group.scheme.as_str(), case.peer()) {
-        ("http", Some(Peer::Tcp(address))) => fix.run(format!("curl -sS -i --raw http://{address}{path} | head -c 2000")),
+        ("http", Some(Peer::Tcp(address))) => {
+            fix.run(format!("curl -sS -i --raw http://{address}{path} | head -c 2000"))
+        }
         ("http", Some(Peer::Unix(socket))) => {
             fix.run(format!("curl -sS -i --raw --unix-socket {socket} http://localhost{path} | head -c 2000"))
         }
@@ -91,7 +102,7 @@ fn mend(case: &Case, paths: &[&str]) -> Fix {
 mod tests {
     use super::*;
     use crate::testing::*;
-    use snapshot::{Greeting, Snapshot};
+    use snapshot::{Greeting, PeerSight, Snapshot};
 
     fn complained(message: &str, protocol: Protocol, answer: Answer) -> Snapshot {
         let line = failed(message, "reading response header from upstream", "http://127.0.0.1:8080/cart");

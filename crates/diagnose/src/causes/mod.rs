@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 
+mod auth_subrequest_failed;
 mod backend_aborts_request;
 mod backend_access_denied;
 mod backend_cpu_throttled;
@@ -16,6 +17,7 @@ mod backend_slow;
 mod backend_start_failed;
 mod backend_worker_recycled;
 mod backend_worker_timeout;
+mod client_aborted;
 mod config_not_reloaded;
 mod config_reload_failed;
 mod conntrack_full;
@@ -35,6 +37,8 @@ mod passive_health_ejection;
 mod php_fpm_pool_exhausted;
 mod protocol_mismatch;
 mod proxy_loop;
+mod rate_limited;
+mod request_body_too_large;
 mod response_header_too_big;
 mod tls_plaintext_mismatch;
 mod unix_socket_permission;
@@ -50,6 +54,7 @@ mod wrong_upstream_port;
 
 /// Every cause, sorted by id.
 pub static CAUSES: &[&Cause] = &[
+    &auth_subrequest_failed::CAUSE,
     &backend_aborts_request::CAUSE,
     &backend_access_denied::CAUSE,
     &backend_cpu_throttled::CAUSE,
@@ -64,6 +69,7 @@ pub static CAUSES: &[&Cause] = &[
     &backend_start_failed::CAUSE,
     &backend_worker_recycled::CAUSE,
     &backend_worker_timeout::CAUSE,
+    &client_aborted::CAUSE,
     &config_not_reloaded::CAUSE,
     &config_reload_failed::CAUSE,
     &conntrack_full::CAUSE,
@@ -83,6 +89,8 @@ pub static CAUSES: &[&Cause] = &[
     &php_fpm_pool_exhausted::CAUSE,
     &protocol_mismatch::CAUSE,
     &proxy_loop::CAUSE,
+    &rate_limited::CAUSE,
+    &request_body_too_large::CAUSE,
     &response_header_too_big::CAUSE,
     &tls_plaintext_mismatch::CAUSE,
     &unix_socket_permission::CAUSE,
@@ -96,3 +104,6 @@ pub static CAUSES: &[&Cause] = &[
     &worker_pool_exhausted::CAUSE,
     &wrong_upstream_port::CAUSE,
 ];
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,12 @@ fn by_kind(case: &Case) -> Result<Option<(Protocol, Fact, bool)>, Blind> {
         }
         _ => return Ok(None),
     };
-    let says = format!("{} listens at {} and speaks {}", backend.name(case.scene), listening.address, heard::name(spoken));
+    let says = format!(
+        "{} listens at {} and speaks {}",
+        backend.name(case.scene),
+        listening.address,
+        heard::name(spoken)
+    );
     let mut fact = listening.fact.clone();
     fact.says = says;
     Ok(Some((spoken, fact, sure)))
@@ -124,14 +129,20 @@ fn speak(case: &Case, spoken: Protocol) -> Option<Fix> {
             ),
             "Speak FastCGI to it",
         ),
-        Protocol::Uwsgi => (format!("include uwsgi_params; uwsgi_pass {target};"), "Speak the uwsgi protocol to it"),
+        Protocol::Uwsgi => {
+            (format!("include uwsgi_params; uwsgi_pass {target};"), "Speak the uwsgi protocol to it")
+        }
         Protocol::Tls | Protocol::ProxyProtocol => return None,
     };
     let mut edits = Edits::new(scene);
     edits.replace(pass.span, &directives)?;
     let why = match spoken {
-        Protocol::Fastcgi => "FastCGI needs the script's path; check `root`, and that only scripts match this location",
-        _ => "directives of the old protocol in this location have no effect on the new one: carry timeouts and headers over",
+        Protocol::Fastcgi => {
+            "FastCGI needs the script's path; check `root`, and that only scripts match this location"
+        }
+        _ => {
+            "directives of the old protocol in this location have no effect on the new one: carry timeouts and headers over"
+        }
     };
     edits.into_fix(Fix::repair(title).because(why))
 }
@@ -154,7 +165,7 @@ fn dial_who_speaks(case: &Case) -> Result<Option<Fix>, Blind> {
 mod tests {
     use super::*;
     use crate::testing::*;
-    use snapshot::{Greeting, Snapshot};
+    use snapshot::{Greeting, PeerSight, Snapshot};
 
     /// nginx fails that way with a peer that gives these answers to these greetings.
     fn greeted(pass: &str, message: &str, upstream: &str, answers: &[(Protocol, Answer)]) -> Snapshot {
@@ -196,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_silent_on_everything_is_no_mismatch() {
-        let silent = [Protocol::Http, Protocol::Fastcgi, Protocol::Uwsgi, Protocol::Tls].map(|it| (it, Answer::Silent));
+        let silent = [Protocol::Http, Protocol::Fastcgi, Protocol::Uwsgi, Protocol::Tls]
+            .map(|it| (it, Answer::Silent));
         let message = "upstream timed out (110: Connection timed out)";
         let host = greeted("uwsgi_pass 127.0.0.1:9000", message, "uwsgi://127.0.0.1:9000", &silent);
         let report = crate::diagnose(&host);

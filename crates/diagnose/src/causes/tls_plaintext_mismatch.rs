@@ -49,7 +49,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         (true, Protocol::Http | Protocol::Http2) => {
             format!("nginx speaks TLS to {peer}, which speaks plain {}", heard::name(spoken))
         }
-        (false, Protocol::Tls) => format!("nginx speaks plain {} to {peer}, which wants TLS", heard::scheme_name(scheme)),
+        (false, Protocol::Tls) => {
+            format!("nginx speaks plain {} to {peer}, which wants TLS", heard::scheme_name(scheme))
+        }
         _ => return Ok(Verdict::NotIt),
     };
     let place = case.scene.pass(case.group).map(|pass| {
@@ -103,7 +105,7 @@ fn target(pass: &Pass) -> String {
 mod tests {
     use super::*;
     use crate::testing::*;
-    use snapshot::{Greeting, Snapshot};
+    use snapshot::{Greeting, PeerSight, Snapshot};
 
     /// nginx fails that way with a peer that gives these answers to these greetings.
     fn greeted(pass: &str, line: &str, answers: &[(Protocol, Answer)]) -> Snapshot {
@@ -123,7 +125,10 @@ mod tests {
             "http://127.0.0.1:8443/",
         );
         let answers = [(Protocol::Http, Answer::Closed), (Protocol::Tls, Answer::Spoken)];
-        let report = check(&greeted("proxy_pass http://127.0.0.1:8443", &line, &answers), "tls-plaintext-mismatch: confirmed");
+        let report = check(
+            &greeted("proxy_pass http://127.0.0.1:8443", &line, &answers),
+            "tls-plaintext-mismatch: confirmed",
+        );
         assert_eq!(report.causes[0].fixes[0].edits[0].new, "proxy_pass https://127.0.0.1:8443;");
     }
 
@@ -135,7 +140,10 @@ mod tests {
             "https://127.0.0.1:8443/",
         );
         let answers = [(Protocol::Tls, Answer::Silent), (Protocol::Http, Answer::Spoken)];
-        check(&greeted("proxy_pass https://127.0.0.1:8443", &line, &answers), "tls-plaintext-mismatch: confirmed");
+        check(
+            &greeted("proxy_pass https://127.0.0.1:8443", &line, &answers),
+            "tls-plaintext-mismatch: confirmed",
+        );
     }
 
     #[test]
@@ -157,7 +165,11 @@ mod tests {
         );
         let host = greeted("proxy_pass https://127.0.0.1:8443", &line, &[(Protocol::Tls, Answer::Spoken)]);
         let report = crate::diagnose(&host);
-        assert!(!report.causes.iter().any(|it| it.cause.id == "tls-plaintext-mismatch"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "tls-plaintext-mismatch"),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]
@@ -169,6 +181,10 @@ mod tests {
         );
         let silent = [Protocol::Tls, Protocol::Http, Protocol::Fastcgi].map(|it| (it, Answer::Silent));
         let report = crate::diagnose(&greeted("proxy_pass https://127.0.0.1:8443", &line, &silent));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "tls-plaintext-mismatch"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "tls-plaintext-mismatch"),
+            "{}",
+            outline(&report)
+        );
     }
 }
