@@ -2,8 +2,7 @@ use crate::outage::{self, Outage};
 use crate::rule::*;
 
 cause! {
-    /// The backend cannot bind its address because another process holds it; that process answers nginx instead, or
-    /// nobody does.
+    /// The backend cannot bind its address: another process holds it, and may answer nginx instead.
     ///
     /// ## What you see
     /// Errors that do not fit the application: a foreign 503 or 404 page, "unsupported FastCGI protocol version", a
@@ -39,7 +38,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Outage::AddressTaken { unit, holder, fact } => (unit, holder, fact),
         Outage::StartFails { .. } | Outage::Stopped { .. } => {
             return Ok(match case.backend()?.processes.first() {
-                Some(holder) => Verdict::ruled_out(format!("{} holds the address, but nobody else claims it", holder.name)),
+                Some(holder) => Verdict::ruled_out(format!(
+                    "{} holds the address, but nobody else claims it",
+                    holder.name
+                )),
                 None => Verdict::NotIt,
             });
         }
@@ -65,7 +67,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => format!("Free the address, then start {}", unit.name),
     });
     if let Some(other) = holder.and_then(|it| it.unit.as_deref()) {
-        move_away = move_away.run(format!("systemctl stop {other}")).risk(format!("{other} is down until it gets another address"));
+        move_away = move_away
+            .run(format!("systemctl stop {other}"))
+            .risk(format!("{other} is down until it gets another address"));
     }
     Ok(found
         .supporting_each(case.backend()?.meant.as_ref().map(|it| it.fact.clone()))

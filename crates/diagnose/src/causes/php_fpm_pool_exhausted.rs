@@ -27,7 +27,7 @@ cause! {
     /// connection" never means a full pool, whatever articles say: it is a worker that died, was killed, or hung up.
     "php-fpm-pool-exhausted",
     explains: [ReadTimeout, ConnectAgain, ConnectTimeout],
-    leads_to: ["listen-queue-overflow", "backend-slow", "backend-hung", "passive-health-ejection"],
+    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection"],
     judge: Judge::Group(judge),
 }
 
