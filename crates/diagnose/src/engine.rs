@@ -273,7 +273,10 @@ fn hang_consequences(scene: &Scene, drafts: &mut Vec<Draft>, unexplained: &mut V
         let above = drafts.iter().position(|upper| {
             brings_about(upper.finding.cause, lower.finding.cause)
                 && upper.finding.certainty >= lower.finding.certainty
-                && (upper.peer == lower.peer || upper.peer.is_none() || lower.peer.is_none())
+                && (upper.peer == lower.peer
+                    || upper.peer.is_none()
+                    || lower.peer.is_none()
+                    || is_surer_about_a_member(scene, upper, lower))
         });
         match above {
             Some(above) if above != index => {
@@ -298,6 +301,15 @@ fn hang_consequences(scene: &Scene, drafts: &mut Vec<Draft>, unexplained: &mut V
         }
         false
     });
+}
+
+/// Whether the upper finding is about a server of the group that the lower one is about, and surer. Of two that are as
+/// sure, both stand: servers that are well again and still put aside are a matter of their own.
+fn is_surer_about_a_member(scene: &Scene, upper: &Draft, lower: &Draft) -> bool {
+    let Some(Peer::Group(name)) = &lower.peer else { return false };
+    let of_group = upper.finding.upstream.as_ref().and_then(|it| it.group.as_ref());
+    upper.finding.certainty > lower.finding.certainty
+        && (of_group == Some(name) || name_leads_to(scene, name, upper.peer.as_ref()))
 }
 
 /// Whether an unexplained group is a consequence of a finding: most of its requests are that finding's, or nginx found
@@ -562,3 +574,6 @@ fn notes(scene: &Scene) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;
