@@ -400,3 +400,113 @@ fn unlikeness(entry: &Failure, access: &Access) -> u8 {
         _ => NO_MATCH,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+
+    const REFUSED: &str = "connect() failed (111: Connection refused)";
+    const CONNECTING: &str = "connecting to upstream";
+    const BAD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.000");
+
+    fn host() -> Snapshot {
+        passing_to("proxy_pass http://127.0.0.1:8080")
+    }
+
+    fn refused() -> String {
+        failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart")
+    }
+
+    /// For each entry, the request that it was joined with.
+    #[track_caller]
+    fn joined(snapshot: &Snapshot, expected: &[Option<usize>]) {
+        let found: Vec<_> = read(snapshot).entries.iter().map(|it| it.access).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_entry_finds_its_request() {
+        joined(&requested(logged(host(), &[&refused()]), &[BAD]), &[Some(0)]);
+    }
+
+    #[test]
+    fn requests_of_a_kept_alive_connection_are_told_apart_by_their_time() {
+        let line = refused();
+        joined(
+            &requested(logged(host(), &[&line, &line, &line]), &[BAD, BAD, BAD]),
+            &[Some(0), Some(1), Some(2)],
+        );
+    }
+
+    #[test]
+    fn the_tries_of_one_request_share_it() {
+        let first = failed(REFUSED, CONNECTING, "http://127.0.0.1:8081/cart");
+        let snapshot = logged(logged(host(), &[&first]), &[&refused()]);
+        let twice = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8081, 127.0.0.1:8080", "502, 502", "0.000, 0.000");
+        joined(&requested(snapshot, &[twice]), &[Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn another_client_s_connection_needs_a_request_of_its_own() {
+        let other = refused().replace("*7 ", "*8 ");
+        joined(&requested(logged(logged(host(), &[&refused()]), &[&other]), &[BAD]), &[Some(0), None]);
+    }
+
+    #[test]
+    fn a_request_that_went_well_at_once_did_not_fail() {
+        let good = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.004");
+        joined(&requested(logged(host(), &[&refused()]), &[good]), &[None]);
+    }
+
+    #[test]
+    fn a_request_long_after_the_entry_is_another_one() {
+        let quiet = "[notice] 100#100: signal process started";
+        joined(&requested(logged(host(), &[&refused(), quiet, quiet, quiet, quiet]), &[BAD]), &[None]);
+    }
+
+    #[test]
+    fn the_host_s_zone_is_that_of_the_error_log() {
+        let line = refused();
+        let plain = read(&logged(host(), &[&line])).entries[0].at;
+        // The line says 13:03:00; two hours east of UTC that is 11:03:00, before the window.
+        let east = logged(host(), &[&line]).with(|it| it.host.utc_offset_seconds = 7200);
+        assert_eq!(plain, ago(10));
+        assert!(read(&east).entries.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_a_peer_by_name() {
+        let line = "[error] 101#101: *7 app.internal could not be resolved (3: Host not found), client: 10.0.0.9, server: \
+                    shop.example.com, request: \"GET / HTTP/1.1\", host: \"shop.example.com\"";
+        let peer = read(&logged(host(), &[line])).entries[0].peer.clone();
+        assert_eq!(peer, Some(Peer::Name { host: "app.internal".into(), port: 0 }));
+        assert_eq!(unresolved_name("no resolver defined to resolve app.internal"), Some("app.internal"));
+        assert_eq!(unresolved_name("something else"), None);
+    }
+
+    #[test]
+    fn a_subrequest_fails_on_its_own_path() {
+        let line = refused().replace("upstream: ", "subrequest: \"/auth\", upstream: ");
+        let entry = read(&logged(host(), &[&line])).entries.remove(0);
+        assert_eq!((entry.path.as_str(), entry.subrequest), ("/auth", true));
+    }
+
+    #[test]
+    fn lines_of_any_shape_are_read_or_passed_over() {
+        let shapes = [
+            "",
+            " ",
+            "[error]",
+            "[error] 1#1:",
+            "\u{0}\u{1}",
+            "[error] 1#1: *1 ",
+            "nginx: [emerg] x",
+            "[crit] 9#9: *9 ☃",
+        ];
+        let snapshot =
+            requested(logged(host(), &shapes), &[("", 0, "", "", ""), ("\\x16\\x03", 400, "-", "-", "-")]);
+        assert!(read(&snapshot).entries.is_empty());
+        crate::diagnose(&snapshot);
+    }
+}
