@@ -70,7 +70,7 @@ struct Key {
     server: String,
 }
 
-/// Symptoms that are no failed request: noise for grouping.
+/// Symptoms that are no failed request: noise for grouping. (Nor is the end of a WebSocket: it has no other way to end.)
 fn is_noise(symptom: Symptom) -> bool {
     matches!(
         symptom,
@@ -82,7 +82,7 @@ fn is_noise(symptom: Symptom) -> bool {
 pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
     let mut groups: BTreeMap<Key, FailureGroup> = BTreeMap::new();
     for (index, entry) in failures.entries.iter().enumerate() {
-        if is_noise(entry.symptom) {
+        if is_noise(entry.symptom) || entry.action.contains("proxying upgraded connection") {
             continue;
         }
         let place = place_of_entry(entry, view, snapshot);
@@ -387,5 +387,139 @@ fn port_of_pass(pass: &Pass, view: &View) -> u16 {
                 80
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use nginx_conf::{MemoryFiles, Version};
+
+    const REFUSED: &str = "connect() failed (111: Connection refused)";
+    const CONNECTING: &str = "connecting to upstream";
+
+    /// The groups of a host, as `symptom peer count hidden`.
+    #[track_caller]
+    fn grouped(snapshot: &Snapshot, expected: &[&str]) {
+        with_groups(snapshot, |groups| {
+            let line = |it: &FailureGroup| {
+                let peer = it.peer.as_ref().map(Peer::to_string).unwrap_or_default();
+                format!("{} {peer} {} {}", it.symptom.id(), it.count, it.hidden)
+            };
+            assert_eq!(groups.iter().map(line).collect::<Vec<_>>(), expected);
+        });
+    }
+
+    fn with_groups(snapshot: &Snapshot, look: impl FnOnce(&[FailureGroup])) {
+        let config = crate::configuration(snapshot);
+        let view = View::new(&config, Version::default());
+        look(&crate::scene::Scene::new(snapshot, &config, &view).groups);
+    }
+
+    fn host() -> Snapshot {
+        passing_to("proxy_pass http://127.0.0.1:8080")
+    }
+
+    fn request(
+        status: u16,
+        upstream_status: &'static str,
+    ) -> (&'static str, u16, &'static str, &'static str, &'static str) {
+        ("GET /cart HTTP/1.1", status, "127.0.0.1:8080", upstream_status, "0.004")
+    }
+
+    #[test]
+    fn failures_of_one_kind_at_one_peer_are_one_group() {
+        let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+        let other = failed(REFUSED, CONNECTING, "http://127.0.0.1:8081/cart");
+        let snapshot = logged(host(), &[&other, &line, &line]);
+        grouped(&snapshot, &["connect-refused 127.0.0.1:8080 2 0", "connect-refused 127.0.0.1:8081 1 0"]);
+    }
+
+    #[test]
+    fn what_a_client_got_without_an_entry_is_counted_by_its_status() {
+        let all = [
+            request(200, "200"),
+            request(404, "404"),
+            request(500, "500"),
+            request(503, "503"),
+            request(499, "-"),
+        ];
+        let snapshot = requested(host(), &all);
+        grouped(&snapshot, &["client-closed 127.0.0.1:8080 1 0", "upstream-status 127.0.0.1:8080 1 0"]);
+    }
+
+    #[test]
+    fn a_request_that_a_second_server_answered_is_a_hidden_failure() {
+        let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+        let retried =
+            ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080, 127.0.0.1:8081", "502, 200", "0.000, 0.004");
+        grouped(&requested(logged(host(), &[&line]), &[retried]), &["connect-refused 127.0.0.1:8080 1 1"]);
+    }
+
+    #[test]
+    fn a_download_that_broke_off_reached_the_client() {
+        let message = "upstream prematurely closed connection";
+        let line = failed(message, "reading upstream", "http://127.0.0.1:8080/cart");
+        let snapshot = requested(logged(host(), &[&line]), &[request(200, "200")]);
+        with_groups(&snapshot, |groups| assert_eq!((groups[0].count, groups[0].hidden), (1, 0)));
+    }
+
+    #[test]
+    fn paths_are_counted_up_to_a_limit() {
+        let lines: Vec<String> = (0..MOST_PATHS + 50)
+            .map(|it| {
+                failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/").replace("/cart", &format!("/item/{it}"))
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        with_groups(&logged(host(), &lines), |groups| {
+            assert_eq!((groups[0].count, groups[0].paths.len()), (250, MOST_PATHS));
+        });
+    }
+
+    #[test]
+    fn the_location_that_leads_to_the_peer_is_found_behind_a_rewrite() {
+        let both = "server {\nlisten 80;\nserver_name shop.example.com;\nlocation / {\nreturn 404;\n}\n\
+                    location @app {\nproxy_pass http://127.0.0.1:8080;\n}\n}";
+        let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+        with_groups(&logged(configured(both), &[&line]), |groups| {
+            assert!(groups[0].peer_in_files && groups[0].pass.is_some());
+        });
+    }
+
+    #[test]
+    fn a_peer_that_the_files_no_longer_name_is_known_as_such() {
+        let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:9999/cart");
+        with_groups(&logged(host(), &[&line]), |groups| assert!(!groups[0].peer_in_files));
+    }
+
+    #[test]
+    fn localhost_means_both_loopback_addresses() {
+        let same = |configured: &str, dialled: &str| {
+            same_peer(&configured.parse().unwrap(), &dialled.parse().unwrap(), &Snapshot::quiet())
+        };
+        assert!(same("localhost:80", "127.0.0.1:80") && same("localhost:80", "[::1]:80"));
+        assert!(!same("localhost:80", "127.0.0.1:81") && !same("localhost:80", "10.0.0.7:80"));
+        assert!(!same("app.internal:80", "10.0.0.7:80"));
+    }
+
+    #[test]
+    fn a_name_means_the_addresses_that_it_was_seen_to_have() {
+        let snapshot =
+            Snapshot::quiet().with(|it| sight(it, "10.0.0.7:80", |it| it.name = Some("app.internal".into())));
+        let dialled = "10.0.0.7:80".parse().unwrap();
+        assert!(same_peer(&"app.internal:80".parse().unwrap(), &dialled, &snapshot));
+        assert!(!same_peer(&"app.internal:81".parse().unwrap(), &dialled, &snapshot));
+    }
+
+    #[test]
+    fn a_host_without_files_has_groups_without_a_place() {
+        let config = nginx_conf::load(&MemoryFiles::default(), std::path::Path::new("/etc/nginx/nginx.conf"));
+        let view = View::new(&config, Version::default());
+        let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+        let snapshot = logged(Snapshot::quiet(), &[&line]);
+        let groups = group(&crate::failure::read(&snapshot), &view, &snapshot);
+        assert_eq!((groups.len(), groups[0].pass, groups[0].scheme.as_str()), (1, None, "http"));
     }
 }
