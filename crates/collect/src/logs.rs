@@ -7,6 +7,7 @@ mod access;
 mod backend;
 mod error;
 mod journal;
+mod system;
 mod times;
 mod window;
 
@@ -24,6 +25,7 @@ use crate::task::start;
 
 pub use access::compile;
 pub use backend::{Source, read_all as read_backends};
+pub use system::{drop_known, read_all as read_system};
 
 /// Logs that are read; a host with thousands of sites has a log for each.
 const MAX_FILES: usize = 200;

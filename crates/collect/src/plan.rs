@@ -50,6 +50,17 @@ pub fn run(request: &Request) -> Snapshot {
         start("journalctl", move || journal::read(window, at, deadline))
     };
     let kernel_task = on_clock("/dev/kmsg", &clock, move |clock| kernel::read(window, clock, deadline));
+    // These are the host's own, also where nginx lives in a container.
+    let system_task = {
+        let context = logs::Context {
+            root: PathBuf::from("/"),
+            window,
+            zone: clock.zone.clone(),
+            deadline: started + (deadline - started).mul_f64(SHARE_OF_LOGS),
+            loaded_at: None,
+        };
+        start("the system's logs", move || logs::read_system(&context))
+    };
     let users = Arc::new(Users::at("/".as_ref()));
 
     // Processes, and nginx among them.
@@ -187,7 +198,7 @@ pub fn run(request: &Request) -> Snapshot {
         })
     };
     let php_fpm = php_task.reading(deadline);
-    let backend_logs = {
+    let mut backend_logs = {
         let php = php_fpm.value().map_or(&[][..], Vec::as_slice);
         let sources = backend_list::sources(&instances, php, &scan.processes, &scan.logs, &proc);
         let context = logs::Context {
@@ -200,6 +211,9 @@ pub fn run(request: &Request) -> Snapshot {
         logs::read_backends(sources, &context)
     };
     let kernel = kernel_task.reading(deadline);
+    let mut system_logs = system_task.finish(deadline).unwrap_or_default();
+    logs::drop_known(&mut system_logs, &kernel);
+    backend_logs.extend(system_logs);
     let mut cgroups = cgroups_task.reading(deadline);
     let disks = disks_task.reading(deadline);
     let changes = changes_task.reading(deadline);

@@ -90,12 +90,13 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// A log of an application server.
+/// A log of an application server, or one that the host's own loggers keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackendLog {
     /// The file.
     pub path: String,
-    /// Whose it is: `php-fpm`, `gunicorn`, `uwsgi`, `nginx` (another instance), `app`.
+    /// Whose it is: `php-fpm`, `gunicorn`, `uwsgi`, `nginx` (another instance), `app`; `audit` for auditd's, `kernel` for
+    /// what syslog wrote of the kernel, of both only the lines that tell of an event.
     pub server: String,
     /// The unit, pool or program that writes it, when known.
     pub owner: String,
