@@ -86,8 +86,12 @@ pub struct Disk {
     pub read_only: bool,
     /// Owner, group and mode of the directory itself; none when it does not exist.
     pub node: Option<PathNode>,
-    /// Whether the nginx worker's user may write there, by mode bits; none when unknown.
+    /// Whether the nginx worker's user may write there, by mode bits and access lists of the directory and of those above
+    /// it; none when unknown.
     pub worker_may_write: Option<bool>,
+    /// The first directory above it that the worker's user may not search; none when there is none, or unknown.
+    #[serde(default)]
+    pub closed_by: Option<PathNode>,
 }
 
 /// One step of a path. Source: lstat(2)/stat(2).

@@ -10,6 +10,7 @@ use snapshot::{Disk, NodeKind, PathNode, Reading, WorkerUser};
 
 use super::obstacle;
 use super::users::Users;
+use crate::peer::path::walk;
 
 /// A directory that somebody writes to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,7 @@ fn disk(root: &Path, used: &Used, worker: Option<&WorkerUser>, users: &Users) ->
     let statvfs =
         path.ancestors().take_while(|it| it.starts_with(root)).find_map(|it| rustix::fs::statvfs(it).ok())?;
     let node = node(&path, &used.path, worker, users);
+    let closed_by = worker.and_then(|it| closed_by(root, &used.path, it));
     let inodes = statvfs.f_files > 0;
     Some(Disk {
         path: used.path.display().to_string(),
@@ -52,8 +54,9 @@ fn disk(root: &Path, used: &Used, worker: Option<&WorkerUser>, users: &Users) ->
         total_inodes: inodes.then_some(statvfs.f_files),
         available_inodes: inodes.then_some(statvfs.f_favail),
         read_only: statvfs.f_flag.contains(StatVfsMountFlags::RDONLY),
-        worker_may_write: node.as_ref().and_then(|it| it.allows_worker),
+        worker_may_write: node.as_ref().and_then(|it| it.allows_worker).map(|it| it && closed_by.is_none()),
         node,
+        closed_by,
     })
 }
 
@@ -80,6 +83,16 @@ fn node(path: &Path, shown: &Path, worker: Option<&WorkerUser>, users: &Users) -
     })
 }
 
+/// The first directory on the way there that the worker may not pass through.
+fn closed_by(root: &Path, shown: &Path, worker: &WorkerUser) -> Option<PathNode> {
+    let mut steps = walk(root, shown.to_str()?, Some(worker)).ok()?.nodes;
+    // The last step, unless it is missing, is the directory itself, which has to be writable as well.
+    if steps.last().is_some_and(|it| Path::new(&it.path) == shown) {
+        steps.pop();
+    }
+    steps.into_iter().find(|it| it.kind == NodeKind::Directory && it.allows_worker == Some(false))
+}
+
 /// By mode bits: the first class that fits decides, as path_resolution(7) says. Making a file needs write and search.
 fn may_write(worker: &WorkerUser, mode: u32, uid: u32, gid: u32) -> bool {
     if worker.uid == 0 {
@@ -97,6 +110,8 @@ fn may_write(worker: &WorkerUser, mode: u32, uid: u32, gid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::testing::Folder;
 
@@ -111,6 +126,27 @@ mod tests {
         assert!(may_write(&worker(33, &[7]), 0o770, 0, 7));
         assert!(!may_write(&worker(33, &[7]), 0o755, 0, 0));
         assert!(may_write(&worker(0, &[]), 0o000, 5, 5));
+    }
+
+    #[test]
+    fn a_closed_directory_above_is_named() {
+        let folder = Folder::new().file("var/lib/nginx/body/x", "");
+        let set = |path: &str, mode| {
+            fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set("", 0o755);
+        set("var/lib/nginx/body", 0o777);
+        let used = [Used { path: "/var/lib/nginx/body".into(), what: "client_body_temp_path".into() }];
+        let look = |uid: u32| {
+            let worker = worker(uid, &[]);
+            let reading = read(folder.path(), &used, Some(&worker), &Users::default(), Timestamp::UNIX_EPOCH);
+            let disk = &reading.value().unwrap()[0];
+            (disk.worker_may_write, disk.closed_by.as_ref().map(|it| it.path.clone()))
+        };
+        let stranger = rustix::process::getuid().as_raw() + 77;
+        assert_eq!(look(stranger), (Some(true), None));
+        set("var/lib/nginx", 0o700);
+        assert_eq!(look(stranger), (Some(false), Some("/var/lib/nginx".to_owned())));
     }
 
     #[test]

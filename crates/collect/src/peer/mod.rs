@@ -5,7 +5,7 @@
 //! Nothing here may outlast the deadline, whatever hangs; a part that does is said to have timed out.
 
 mod filter;
-mod path;
+pub(crate) mod path;
 mod resolve;
 mod route;
 

@@ -15,22 +15,22 @@ use crate::host::users::Users;
 const MOST_LINKS: u32 = 40;
 
 /// A path that was walked.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     /// The steps that exist, from `/` down.
-    pub(super) nodes: Vec<PathNode>,
+    pub(crate) nodes: Vec<PathNode>,
     /// Where the path leads once its links are resolved, as it is opened from here; it need not exist.
-    pub(super) end: PathBuf,
+    pub(crate) end: PathBuf,
 }
 
 /// A step that could not be looked at.
-pub(super) struct Obstacle {
-    pub(super) step: PathBuf,
-    pub(super) error: io::Error,
+pub(crate) struct Obstacle {
+    pub(crate) step: PathBuf,
+    pub(crate) error: io::Error,
 }
 
 /// Walks to `path` below `root`. Links are resolved by hand, because an absolute one below `/proc/PID/root` would
 /// otherwise lead back into the collector's own root.
-pub(super) fn walk(root: &Path, path: &str, user: Option<&WorkerUser>) -> Result<Walk, Obstacle> {
+pub(crate) fn walk(root: &Path, path: &str, user: Option<&WorkerUser>) -> Result<Walk, Obstacle> {
     let users = Users::at(root);
     let mut steps = parts(Path::new(path));
     let mut nodes: Vec<PathNode> = Vec::new();
