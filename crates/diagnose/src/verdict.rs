@@ -98,6 +98,11 @@ impl Found {
         self.evidence(fact, Weight::Decisive)
     }
 
+    /// Adds what alone decides, where there is such a thing.
+    pub fn decisive_each(self, facts: impl IntoIterator<Item = Fact>) -> Found {
+        facts.into_iter().fold(self, Found::decisive)
+    }
+
     /// Adds what fits.
     pub fn supporting(self, fact: Fact) -> Found {
         self.evidence(fact, Weight::Supporting)

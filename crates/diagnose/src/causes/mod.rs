@@ -29,6 +29,7 @@ mod firewall_drop;
 mod firewall_reject;
 mod host_cpu_saturated;
 mod invalid_response;
+mod keepalive_race;
 mod listen_queue_overflow;
 mod nginx_not_running;
 mod nginx_returned_error;
@@ -37,12 +38,21 @@ mod passive_health_ejection;
 mod php_fpm_pool_exhausted;
 mod protocol_mismatch;
 mod proxy_loop;
+mod proxy_protocol_mismatch;
 mod rate_limited;
+mod request_body_rejected;
 mod request_body_too_large;
+mod request_header_too_big;
 mod response_header_too_big;
+mod tls_client_cert_required;
+mod tls_name_mismatch;
 mod tls_plaintext_mismatch;
+mod tls_sni_required;
+mod tls_verify_failed;
+mod tls_version_mismatch;
 mod unix_socket_permission;
 mod unix_socket_wrong_path;
+mod upgrade_header_mismatch;
 mod upstream_address_mismatch;
 mod upstream_blackholed;
 mod upstream_ipv6_mismatch;
@@ -81,6 +91,7 @@ pub static CAUSES: &[&Cause] = &[
     &firewall_reject::CAUSE,
     &host_cpu_saturated::CAUSE,
     &invalid_response::CAUSE,
+    &keepalive_race::CAUSE,
     &listen_queue_overflow::CAUSE,
     &nginx_not_running::CAUSE,
     &nginx_returned_error::CAUSE,
@@ -89,12 +100,21 @@ pub static CAUSES: &[&Cause] = &[
     &php_fpm_pool_exhausted::CAUSE,
     &protocol_mismatch::CAUSE,
     &proxy_loop::CAUSE,
+    &proxy_protocol_mismatch::CAUSE,
     &rate_limited::CAUSE,
+    &request_body_rejected::CAUSE,
     &request_body_too_large::CAUSE,
+    &request_header_too_big::CAUSE,
     &response_header_too_big::CAUSE,
+    &tls_client_cert_required::CAUSE,
+    &tls_name_mismatch::CAUSE,
     &tls_plaintext_mismatch::CAUSE,
+    &tls_sni_required::CAUSE,
+    &tls_verify_failed::CAUSE,
+    &tls_version_mismatch::CAUSE,
     &unix_socket_permission::CAUSE,
     &unix_socket_wrong_path::CAUSE,
+    &upgrade_header_mismatch::CAUSE,
     &upstream_address_mismatch::CAUSE,
     &upstream_blackholed::CAUSE,
     &upstream_ipv6_mismatch::CAUSE,

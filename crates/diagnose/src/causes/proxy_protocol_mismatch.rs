@@ -1,0 +1,125 @@
+use crate::rule::*;
+use crate::said;
+
+cause! {
+    /// One side sends or expects the PROXY protocol header, and the other does not.
+    ///
+    /// ## What you see
+    /// The backend hangs up on every request (`prematurely closed connection`, `104: Connection reset by peer`), though it
+    /// lives. Or, with `proxy_protocol` on nginx's own `listen`: `broken header … while reading PROXY protocol`, and clients
+    /// that get no answer.
+    ///
+    /// ## How we know
+    /// The backend hangs up on a plain greeting and answers the same one behind a PROXY header; or it, or nginx, complains
+    /// of the header in its log.
+    ///
+    /// ## What to do
+    /// Switch the header on or off on both sides. nginx sends it to backends from `stream` only (`proxy_protocol on`); in
+    /// `http` the backend has to do without it (haproxy: no `accept-proxy`) and take X-Forwarded-For.
+    ///
+    /// ## Not to be confused with
+    /// `protocol-mismatch`, `tls-plaintext-mismatch`: there the conversation itself is in another protocol.
+    "proxy-protocol-mismatch",
+    explains: [PrematureClose, ReadReset, HeaderInvalid, ResponseInvalid, SendFailed, SslHandshake, ProxyHeaderBroken],
+    leads_to: ["backend-aborts-request", "keepalive-race", "protocol-mismatch", "invalid-response"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    if case.group.symptom == Symptom::ProxyHeaderBroken {
+        return Ok(own_listener(case));
+    }
+    let Some(sight) = case.sight() else { return Ok(Verdict::NotIt) };
+    let spoken = |it: &&snapshot::Greeting| it.answer == Answer::Spoken;
+    let behind = sight.greetings.iter().filter(spoken).find(|it| it.protocol == Protocol::ProxyProtocol);
+    let words = said::near(case, |text| {
+        let text = text.to_ascii_lowercase();
+        let header = text.contains("broken header") || text.contains("proxy protocol") || text.contains("proxy header");
+        header && !text.contains("enabled")
+    });
+    if behind.is_none() && (words.is_none() || sight.greetings.iter().any(|it| it.answer == Answer::Spoken)) {
+        return Ok(Verdict::NotIt);
+    }
+    let peer = case.peer_name();
+    let who = case.backend().ok().filter(|it| it.unit(case.scene).is_some()).map(|it| it.name(case.scene));
+    let named = who.map_or_else(|| peer.clone(), |it| format!("{it} at {peer}"));
+    let heard = behind.map(|it| {
+        let detail = if it.detail.is_empty() { String::new() } else { format!(" ({})", it.detail) };
+        Fact::new("probe", format!("{peer} hangs up on a plain request and answers one behind a PROXY header{detail}"))
+    });
+    let summary = format!("{named} expects a PROXY protocol header, which nginx does not send: it hangs up on every request");
+    let found = match heard {
+        Some(heard) => confirmed(summary).decisive(heard).supporting_each(words),
+        None => confirmed(summary).confidence(0.9).decisive_each(words),
+    };
+    Ok(found
+        .supporting(case.failures_fact())
+        .fix(Fix::repair(format!(
+            "Let {named} do without it (haproxy: remove accept-proxy from the bind line; nginx: proxy_protocol from listen)"
+        )))
+        .fix(Fix::repair("Or proxy to it from nginx's stream block with `proxy_protocol on`: in http nginx cannot send the header"))
+        .verify(case.verify_command())
+        .into())
+}
+
+/// nginx's own listener expects the header, and clients send none.
+fn own_listener(case: &Case) -> Verdict {
+    let Some(last) = case.entries().next_back() else { return Verdict::NotIt };
+    let listens = case.scene.view.servers().iter().flat_map(|it| &it.listens).find(|it| it.proxy_protocol);
+    let place = listens.map(|it| {
+        Fact::new("config", format!("listen {} has proxy_protocol", it.address)).reference(case.scene.place(it.span))
+    });
+    let at = listens.map(|it| format!(" ({})", it.address)).unwrap_or_default();
+    confirmed(format!(
+        "nginx expects a PROXY protocol header{at}, and {} came without a valid one",
+        plural(case.group.count, "connection")
+    ))
+    .decisive(
+        Fact::new("error-log", format!("\"{}\", {}", last.message.escape_default(), times(case.group.count)))
+            .reference(last.reference.clone())
+            .at(last.at),
+    )
+    .supporting_each(place)
+    .fix(Fix::repair("Let the load balancer in front send the header, or remove proxy_protocol from that listen"))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::{Greeting, Snapshot};
+
+    fn greeted(answers: &[(Protocol, Answer)]) -> Snapshot {
+        let message = "upstream prematurely closed connection";
+        let line = failed(message, "reading response header from upstream", "http://127.0.0.1:8080/cart");
+        let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+        serving(&mut host, 700, "/usr/sbin/haproxy -db", "127.0.0.1:8080");
+        sight(&mut host, "127.0.0.1:8080", |it| {
+            let greeting = |&(protocol, answer)| Greeting { protocol, answer, detail: String::new() };
+            it.greetings = answers.iter().map(greeting).collect();
+        });
+        host
+    }
+
+    #[test]
+    fn a_peer_that_answers_behind_a_header_only_is_named() {
+        let answers =
+            [(Protocol::Http, Answer::Closed), (Protocol::Tls, Answer::Closed), (Protocol::ProxyProtocol, Answer::Spoken)];
+        check(&greeted(&answers), "proxy-protocol-mismatch: confirmed");
+    }
+
+    #[test]
+    fn a_peer_that_speaks_plain_http_is_another_cause() {
+        let report = crate::diagnose(&greeted(&[(Protocol::Http, Answer::Spoken)]));
+        assert!(!report.causes.iter().any(|it| it.cause.id == "proxy-protocol-mismatch"), "{}", outline(&report));
+    }
+
+    #[test]
+    fn clients_without_the_header_at_nginx_s_own_port_are_named() {
+        let line = "[error] 101#101: *3 broken header: \"GET / HTTP/1.1\" while reading PROXY protocol, client: 10.0.0.9, \
+            server: 0.0.0.0:80";
+        let host = logged(configured("server {\nlisten 80 proxy_protocol;\n}"), &[line]);
+        check(&host, "proxy-protocol-mismatch: confirmed");
+    }
+}

@@ -1,0 +1,103 @@
+use crate::rule::*;
+use crate::{deaths, outage, said};
+
+cause! {
+    /// The backend closes or resets the connection while nginx still sends it the request body.
+    ///
+    /// ## What you see
+    /// `104: Connection reset by peer` or `32: Broken pipe … while sending request to upstream` for uploads; small requests
+    /// to the same URL work.
+    ///
+    /// ## How we know
+    /// The connection ended while nginx was sending, only requests with a body are concerned, and the backend lives and
+    /// answers others. Some backends say why, such as uWSGI with `limit-post`.
+    ///
+    /// ## What to do
+    /// Raise the backend's own limit for bodies, or lower `client_max_body_size` to it: then clients get a proper 413.
+    ///
+    /// ## Not to be confused with
+    /// `request-body-too-large`: there nginx refuses the body. `backend-crashed`: there the backend died of the upload.
+    /// `keepalive-race`: there a reused connection was being closed, whatever the size.
+    "request-body-rejected",
+    explains: [SendFailed, ReadReset, PrematureClose],
+    leads_to: ["backend-aborts-request", "keepalive-race", "invalid-response"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let entries: Vec<_> = case.entries().collect();
+    let with_body = |method: &str| matches!(method, "POST" | "PUT" | "PATCH");
+    if entries.is_empty() || !entries.iter().all(|it| with_body(&it.method)) {
+        return Ok(Verdict::NotIt);
+    }
+    let sending = entries.iter().filter(|it| it.action == "sending request to upstream").count();
+    let words = said::near(case, |text| {
+        let text = text.to_ascii_lowercase();
+        let about = ["content_length", "content-length", "body", "post", "entity", "payload", "upload"];
+        about.iter().any(|it| text.contains(it))
+            && ["too big", "too large", "exceed", "over the limit", "larger than"].iter().any(|it| text.contains(it))
+    });
+    if sending == 0 && words.is_none() {
+        return Ok(Verdict::NotIt);
+    }
+    let backend = case.backend()?;
+    if backend.local && backend.listening.is_none() {
+        return Ok(Verdict::ruled_out("nothing listens there any more"));
+    }
+    if let Some(deaths) = deaths::near(case)? {
+        let says = deaths.fact().map(|it| it.says).unwrap_or_default();
+        return Ok(Verdict::ruled_out(format!("a worker ended at that moment: {says}")));
+    }
+    let name = backend.name(case.scene);
+    let good: Vec<_> = outage::good_answers(case).collect();
+    let keeps = case.scene.pass(case.group).is_none_or(|it| it.keeps_connections(case.scene.view));
+    let seen = deaths::would_be_seen(case).is_ok();
+    let path = case.group.paths.first().map(|(path, _)| format!(" to {path}")).unwrap_or_default();
+    let summary = format!("{name} hangs up while nginx sends it the body of requests{path}");
+    let others = good.last().map(|it| {
+        let says = format!("it answered {} meanwhile", plural(good.len() as u64, "other request"));
+        Fact::new("access-log", says).reference(it.reference.clone()).at(it.at)
+    });
+    let alive = others.is_some();
+    let found = match words {
+        Some(words) => confirmed(summary).decisive(words).supporting(case.failures_fact()),
+        // Without kept connections nothing but the request itself can make a backend that lives hang up in the middle.
+        None if sending == entries.len() && !keeps && alive && seen => {
+            confirmed(summary).decisive(case.failures_fact()).confidence(0.93)
+        }
+        None if sending * 2 >= entries.len() => likely(summary).supporting(case.failures_fact()),
+        None => possible(summary).supporting(case.failures_fact()),
+    };
+    Ok(found
+        .supporting_each(others)
+        .fix(Fix::repair(format!("Raise the limit for bodies in {name} (uWSGI limit-post, a framework's own limit)")))
+        .fix(Fix::repair("Or set client_max_body_size to the backend's limit, so that clients get a proper 413"))
+        .verify(case.verify_command())
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    fn uploading(method: &str, action: &str) -> Snapshot {
+        let line = failed("writev() failed (104: Connection reset by peer)", action, "http://127.0.0.1:8080/cart");
+        let line = line.replace("GET /cart", &format!("{method} /cart"));
+        let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+        serving(&mut host, 700, "/usr/bin/python3 app.py", "127.0.0.1:8080");
+        requested(host, &[("GET / HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.01")])
+    }
+
+    #[test]
+    fn a_body_that_the_backend_does_not_take_is_named() {
+        check(&uploading("POST", "sending request to upstream"), "request-body-rejected: confirmed");
+    }
+
+    #[test]
+    fn a_request_without_a_body_is_another_cause() {
+        let report = crate::diagnose(&uploading("GET", "sending request to upstream"));
+        assert!(!report.causes.iter().any(|it| it.cause.id == "request-body-rejected"), "{}", outline(&report));
+    }
+}

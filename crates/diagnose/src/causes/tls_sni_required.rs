@@ -1,0 +1,120 @@
+use crate::edits::Edits;
+use crate::rule::*;
+use crate::tls_talk::{self, Trouble};
+use nginx_conf::Pass;
+
+cause! {
+    /// The backend chooses its certificate by name (SNI), and nginx sends no name, or one that the backend does not know.
+    ///
+    /// ## What you see
+    /// The TLS handshake fails: `unrecognized name`, `handshake failure` or `internal error`; `curl` to the same backend by
+    /// its name works.
+    ///
+    /// ## How we know
+    /// The backend answers nginx's hello with an alert about the name, or refuses our own hello with the same (or no) name.
+    /// `proxy_ssl_server_name` is off by default, and the default name is that of the `upstream` block.
+    ///
+    /// ## What to do
+    /// `proxy_ssl_server_name on;` and, where the pass does not hold the right name, `proxy_ssl_name that.name;`.
+    ///
+    /// ## Not to be confused with
+    /// `tls-version-mismatch`: there no version or cipher is common. `tls-name-mismatch`: there the handshake works, and
+    /// nginx refuses the certificate.
+    "tls-sni-required",
+    explains: [SslHandshake, PrematureClose, ReadReset],
+    leads_to: ["tls-version-mismatch", "tls-client-cert-required", "backend-aborts-request", "tls-name-mismatch"],
+    judge: Judge::Group(judge),
+}
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let Some((trouble, _, fact)) = tls_talk::told(case) else { return Ok(Verdict::NotIt) };
+    let pass = case.scene.pass(case.group);
+    let sent = pass.and_then(tls_talk::sent_name);
+    let refused = tls_talk::greeting(case).filter(|_| tls_talk::took_our_hello(case) == Some(false));
+    let by_name = trouble == Trouble::UnrecognizedName || refused.is_some_and(|it| it.detail.contains("unrecognized_name"));
+    if !by_name {
+        if tls_talk::took_our_hello(case) == Some(true) {
+            return Ok(Verdict::ruled_out("the backend takes a hello with the same name"));
+        }
+        // A refusal of every version and cipher we know leaves the name as the likeliest thing that it lacks.
+        let vague = matches!(trouble, Trouble::HandshakeFailure | Trouble::OtherAlert);
+        let other = refused.is_some_and(|it| it.detail.contains("protocol_version"));
+        if !vague || sent.is_some() || other {
+            return Ok(Verdict::NotIt);
+        }
+    }
+    let peer = case.peer_name();
+    let summary = match &sent {
+        Some(name) => format!("nginx asks {peer} for \"{name}\" (SNI), a name that it does not know: it ends the handshake"),
+        None => format!("{peer} chooses its certificate by name, and nginx sends none (proxy_ssl_server_name is off)"),
+    };
+    let config = pass.map(|pass| {
+        let prefix = tls_talk::prefix(pass);
+        let says = match &sent {
+            Some(name) if pass.settings.ssl_name.value.is_none() => {
+                format!("{prefix}server_name is on, and {prefix}name has its default, the host of the pass: {name}")
+            }
+            Some(name) => format!("{prefix}name is {name}"),
+            None => format!("{prefix}server_name is off"),
+        };
+        let span = pass.settings.ssl_name.from.or(pass.settings.ssl_server_name.from).unwrap_or(pass.span);
+        Fact::new("config", says).reference(case.scene.place(span))
+    });
+    let ours = refused.map(|it| {
+        let with = sent.as_ref().map_or_else(|| "no name".to_owned(), |it| format!("the name {it}"));
+        Fact::new("probe", format!("{peer} answers our own hello with {with} as well by {}", it.detail))
+    });
+    let found = if by_name { confirmed(summary).decisive(fact) } else { likely(summary).supporting(fact) };
+    Ok(found
+        .supporting_each(config)
+        .supporting_each(ours)
+        .fix_maybe(pass.and_then(|it| send_name(case, it, sent.as_deref())))
+        .verify(case.verify_command())
+        .into())
+}
+
+/// nginx sends a name that can stand in a certificate.
+fn send_name(case: &Case, pass: &Pass, sent: Option<&str>) -> Option<Fix> {
+    let prefix = tls_talk::prefix(pass);
+    let host = tls_talk::host_of(pass);
+    let settings = &pass.settings;
+    let mut edits = Edits::new(case.scene);
+    if !tls_talk::is_dns_name(&host) || sent == Some(host.as_str()) {
+        let title = format!("Set {prefix}name to a name that the backend has a certificate for, and {prefix}server_name on");
+        return Some(Fix::repair(title).because(format!("\"{}\" is no such name", sent.unwrap_or(&host))));
+    }
+    if pass.condition.is_none() {
+        edits.set(&settings.ssl_server_name, &format!("{prefix}server_name on;"), pass.span)?;
+    }
+    edits.into_fix(Fix::repair(format!("Send the name {host} to the backend")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    fn refused(pass: &str, reason: &str) -> Snapshot {
+        let message = format!("SSL_do_handshake() failed (SSL: error:0A000458:SSL routines::{reason})");
+        let line = failed(&message, "SSL handshaking to upstream", "https://127.0.0.1:8443/cart");
+        logged(passing_to(pass), &[&line]).with(|it| {
+            sight(it, "127.0.0.1:8443", |it| it.name = Some("api.internal".into()));
+        })
+    }
+
+    #[test]
+    fn a_name_that_is_missing_is_sent() {
+        let host = refused("proxy_pass https://api.internal:8443", "tlsv1 unrecognized name:SSL alert number 112");
+        let report = check(&host, "tls-sni-required: confirmed");
+        let edit = &report.causes[0].fixes[0].edits[0];
+        assert_eq!(edit.new, "proxy_pass https://api.internal:8443; proxy_ssl_server_name on;");
+    }
+
+    #[test]
+    fn a_version_that_is_not_common_is_another_cause() {
+        let host = refused("proxy_pass https://api.internal:8443", "tlsv1 alert protocol version:SSL alert number 70");
+        let report = crate::diagnose(&host);
+        assert!(!report.causes.iter().any(|it| it.cause.id == "tls-sni-required"), "{}", outline(&report));
+    }
+}
