@@ -412,9 +412,7 @@ mod tests {
     }
 
     fn with_groups(snapshot: &Snapshot, look: impl FnOnce(&[FailureGroup])) {
-        let config = crate::configuration(snapshot);
-        let view = View::new(&config, Version::default());
-        look(&crate::scene::Scene::new(snapshot, &config, &view).groups);
+        with_scene(snapshot, |scene| look(&scene.groups));
     }
 
     fn host() -> Snapshot {

@@ -166,3 +166,143 @@ pub fn served_before(case: &Case) -> Option<Fact> {
     let at = last.last_at.filter(|at| *at < first).or(last.first_at)?;
     Some(Fact::new("access-log", format!("{peer} still answered at {}", case.scene.clock(at))).at(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    /// The runs of shop.service by what systemd says about it: how each began and ended.
+    #[track_caller]
+    fn told(lines: &[(i64, &str)], expected: &[&str]) {
+        let host = Snapshot::quiet().with(|it| {
+            for (seconds, line) in lines {
+                journal(it, "shop.service", &[(*seconds, "systemd", line)]);
+            }
+            // Another unit's troubles are none of this one's.
+            journal(
+                it,
+                "blog.service",
+                &[(1, "systemd", "blog.service: Main process exited, code=killed, status=9/KILL")],
+            );
+        });
+        let line = |it: &Life| {
+            let end = it.end.as_ref().map_or_else(|| "runs".to_owned(), |it| format!("{:?}", it.how));
+            let begun = if it.started_at.is_some() { "started" } else { "older" };
+            format!("{begun} {end}")
+        };
+        let found =
+            with_scene(&host, |scene| lives(scene, "shop.service").iter().map(line).collect::<Vec<_>>());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_restart_by_an_operator_is_two_runs() {
+        let lines = [
+            (60, "Stopping shop.service - The shop..."),
+            (60, "shop.service: Deactivated successfully."),
+            (60, "Stopped shop.service - The shop."),
+            (59, "Starting shop.service - The shop..."),
+            (58, "Started shop.service - The shop."),
+        ];
+        told(&lines, &["older Stopped", "started runs"]);
+    }
+
+    #[test]
+    fn a_program_that_ends_with_a_status_when_it_is_stopped_was_stopped() {
+        let lines = [
+            (60, "Stopping shop.service - The shop..."),
+            (60, "shop.service: Main process exited, code=exited, status=143/n/a"),
+            (60, "shop.service: Failed with result 'exit-code'."),
+            (60, "Stopped shop.service - The shop."),
+        ];
+        told(&lines, &["older Stopped"]);
+    }
+
+    #[test]
+    fn a_crash_with_its_restart_is_seen_as_such() {
+        let lines = [
+            (60, "Started shop.service - The shop."),
+            (50, "shop.service: Main process exited, code=dumped, status=11/SEGV"),
+            (50, "shop.service: Failed with result 'core-dump'."),
+            (49, "shop.service: Scheduled restart job, restart counter is at 1."),
+            (49, "Stopped shop.service - The shop."),
+            (49, "Started shop.service - The shop."),
+        ];
+        told(&lines, &["started Signalled(\"11/SEGV\")", "started runs"]);
+    }
+
+    #[test]
+    fn the_result_says_more_than_the_signal() {
+        let lines = [
+            (50, "shop.service: A process of this unit has been killed by the OOM killer."),
+            (50, "shop.service: Main process exited, code=killed, status=9/KILL"),
+            (50, "shop.service: Failed with result 'oom-kill'."),
+        ];
+        told(&lines, &["older OomKilled"]);
+    }
+
+    #[test]
+    fn a_start_that_takes_too_long_is_ended_by_systemd() {
+        let lines = [
+            (150, "Starting shop.service - The shop..."),
+            (60, "shop.service: start operation timed out. Terminating."),
+            (60, "shop.service: Failed with result 'timeout'."),
+            (60, "Failed to start shop.service - The shop."),
+        ];
+        told(&lines, &["started TimedOut"]);
+    }
+
+    #[test]
+    fn a_unit_without_a_word_has_no_known_run() {
+        told(&[], &[]);
+    }
+
+    /// What shop.service said last before it ended, 30 seconds before the collection.
+    #[track_caller]
+    fn said(lines: &[(i64, &str, &str)], expected: &[&str]) {
+        let host = Snapshot::quiet().with(|it| journal(it, "shop.service", lines));
+        let facts = with_scene(&host, |scene| last_words(scene, "shop.service", ago(30)));
+        assert_eq!(facts.iter().map(|it| it.says.as_str()).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_the_last_thing_said() {
+        let lines = [
+            (31, "node", "Error: listen EADDRINUSE: address already in use :::3000"),
+            (31, "node", "    at Server.setupListenHandle (node:net:1751:16)"),
+            (30, "systemd", "Failed to start shop.service - The shop."),
+        ];
+        said(&lines, &["Error: listen EADDRINUSE: address already in use :::3000"]);
+    }
+
+    #[test]
+    fn without_a_known_wording_the_last_line_must_do() {
+        let lines =
+            [(32, "shopd", "loading"), (31, "shopd", "cannot open /etc/shop/key.pem"), (30, "shopd", "  ")];
+        said(&lines, &["cannot open /etc/shop/key.pem"]);
+    }
+
+    #[test]
+    fn what_was_said_long_before_is_no_reason() {
+        said(&[(300, "node", "TypeError: x is not a function")], &[]);
+    }
+
+    #[test]
+    fn files_that_changed_after_the_load_are_found_by_either_time() {
+        let edited = |modified: i64, changed: i64| {
+            let host = configured("").with(|it| {
+                let snapshot::Reading::Seen(nginx) = &mut it.nginx else { return };
+                let snapshot::Reading::Seen(files) = &mut nginx.value[0].config else { return };
+                files.value.files[0].modified_at = Some(ago(modified));
+                files.value.files[0].changed_at = Some(ago(changed));
+            });
+            with_scene(&host, |scene| edited_after_load(scene).is_some())
+        };
+        let day = 86_400;
+        assert!(!edited(2 * day, 2 * day), "before the load");
+        assert!(edited(60, 60), "after it");
+        assert!(edited(2 * day, 60), "moved into place with its old time");
+    }
+}

@@ -56,7 +56,7 @@ pub fn logged(snapshot: Snapshot, lines: &[&str]) -> Snapshot {
     let lines = LogLines { read_total: count as u64, last_at: Some(last), lines, ..LogLines::default() };
     snapshot.with(|it| {
         let log =
-            LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines) };
+            LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines), nginx: 0 };
         it.logs.push(log);
     })
 }
@@ -110,6 +110,7 @@ pub fn requested(snapshot: Snapshot, lines: &[(&str, u16, &str, &str, &str)]) ->
                 escape: "default".into(),
             },
             lines: seen(lines),
+            nginx: 0,
         });
     })
 }
@@ -385,4 +386,11 @@ pub fn check_not(snapshot: &Snapshot, id: &str) {
     let report = crate::diagnose(snapshot);
     let named = report.causes.iter().chain(&report.hidden).any(|it| it.cause.id == id);
     assert!(!named, "{}", outline(&report));
+}
+
+/// Looks at the scene of a host.
+pub fn with_scene<T>(snapshot: &Snapshot, look: impl FnOnce(&crate::scene::Scene) -> T) -> T {
+    let config = crate::configuration(snapshot);
+    let view = nginx_conf::View::new(&config, crate::version(snapshot));
+    look(&crate::scene::Scene::new(snapshot, &config, &view))
 }
