@@ -92,6 +92,7 @@ pub fn read_files(instance: &Instance, context: &Context) -> Vec<LogFile> {
                     path: path.display().to_string(),
                     kind: kind.clone(),
                     lines: Reading::Unread(unread),
+                    nginx: 0,
                 }]
             }));
         }
@@ -116,6 +117,7 @@ pub fn read_journal(
                 path: written.clone(),
                 kind: target.kind,
                 lines: Reading::unread(Reason::Unsupported, written, "the path of this log has variables"),
+                nginx: 0,
             }),
             _ => {}
         }
@@ -129,7 +131,7 @@ pub fn read_journal(
             ),
             Reading::Unread(unread) => Reading::Unread(unread.clone()),
         };
-        logs.push(LogFile { path: path.clone(), kind, lines });
+        logs.push(LogFile { path: path.clone(), kind, lines, nginx: 0 });
     }
     logs
 }
@@ -226,7 +228,7 @@ fn read_one(path: &Path, kind: &LogKind, context: &Context) -> LogFile {
         LogKind::Error => error::read(path, context),
         LogKind::Access { text, escape, .. } => access::read(path, &compile(text, escape), context),
     };
-    LogFile { path: path.display().to_string(), kind: kind.clone(), lines }
+    LogFile { path: path.display().to_string(), kind: kind.clone(), lines, nginx: 0 }
 }
 
 /// Reading stops that long before the deadline, so that what was read can still be handed over.

@@ -15,9 +15,9 @@ use crate::peer::PeerRequest;
 const MAX_PEERS: usize = 64;
 
 /// The requests, failing addresses first.
-pub fn requests(instance: Option<&Instance>, logs: &[LogFile], wanted: Option<&str>) -> Vec<PeerRequest> {
+pub fn requests(instances: &[&Instance], logs: &[LogFile], wanted: Option<&str>) -> Vec<PeerRequest> {
     let mut list = List::default();
-    if let Some(instance) = instance {
+    for instance in instances {
         let view = instance.view();
         for pass in view.passes() {
             list.add_pass(pass, &view);
@@ -256,6 +256,7 @@ mod tests {
             path: "/e.log".into(),
             kind: LogKind::Error,
             lines: Reading::seen(lines, "/e.log", jiff::Timestamp::UNIX_EPOCH),
+            nginx: 0,
         });
         list.finish()
     }

@@ -30,6 +30,9 @@ const RESERVE: Duration = Duration::from_millis(50);
 /// The part of the time after which logs are read no further.
 const SHARE_OF_LOGS: f64 = 0.5;
 
+/// Instances of nginx whose logs and peers are looked at.
+const MAX_INSTANCES: usize = 6;
+
 /// Units whose earlier journal is read.
 const MAX_UNITS_TO_ASK: usize = 40;
 
@@ -128,18 +131,24 @@ pub fn run(request: &Request) -> Snapshot {
     };
     let mut host = machine.read(&clock, &users);
 
-    let logs_task = first.is_some().then(|| {
+    // A further instance is looked at as well, where it lives in the same network.
+    let read_logs = |index: usize, instance: &Instance| {
         let instances = instances.clone();
         let context = logs::Context {
-            root: place.root.clone(),
+            root: instance.root.clone(),
             window,
-            zone: first.map_or_else(|| clock.zone.clone(), |it| it.zone.clone()),
+            zone: instance.zone.clone(),
             // The peers that the logs blame still have to be looked at.
             deadline: started + (deadline - started).mul_f64(SHARE_OF_LOGS),
-            loaded_at: first.and_then(Instance::loaded_at),
+            loaded_at: instance.loaded_at(),
         };
-        start("nginx's logs", move || logs::read_files(&instances[0], &context))
-    });
+        (index, start("nginx's logs", move || logs::read_files(&instances[index], &context)))
+    };
+    let looked_at: Vec<usize> = (0..instances.len())
+        .filter(|it| *it == 0 || instances[*it].nginx.master.is_some() && instances[*it].nginx.same_network)
+        .take(MAX_INSTANCES)
+        .collect();
+    let logs_tasks: Vec<_> = looked_at.iter().map(|it| read_logs(*it, &instances[*it])).collect();
 
     let units =
         units.or_else(|| units_task.map(|it| it.reading(deadline))).unwrap_or_else(Reading::not_asked);
@@ -172,13 +181,20 @@ pub fn run(request: &Request) -> Snapshot {
     {
         entries.value = journal::merge(std::mem::take(&mut entries.value), earlier.value, window);
     }
-    let mut log_files = logs_task.map(|it| it.finish(deadline).unwrap_or_default()).unwrap_or_default();
-    if let Some(first) = first {
-        log_files.extend(logs::read_journal(first, &journal, window));
+    let mut log_files = Vec::new();
+    for (index, task) in logs_tasks {
+        let mut own = task.finish(deadline).unwrap_or_default();
+        // One that no unit runs writes to no unit's journal; of the first, the usual unit may tell why it is down.
+        if index == 0 || instances[index].nginx.unit.is_some() {
+            own.extend(logs::read_journal(&instances[index], &journal, window));
+        }
+        own.iter_mut().for_each(|it| it.nginx = index);
+        log_files.extend(own);
     }
 
     // The peers, once it is known which ones fail.
-    let requests = peer_list::requests(first, &log_files, request.peer.as_deref());
+    let looked_at: Vec<&Instance> = looked_at.iter().map(|it| &instances[*it]).collect();
+    let requests = peer_list::requests(&looked_at, &log_files, request.peer.as_deref());
     let names: Vec<Peer> = requests.iter().map(|it| it.peer.clone()).collect();
     let peers_task = {
         let (instances, place, probe, collected_at) =

@@ -41,9 +41,37 @@ pub enum AppKind {
 
 /// Programs that listen on many hosts and are not what an HTTP, FastCGI or uwsgi pass means.
 const NO_BACKENDS: &[&str] = &[
-    "sshd", "postgres", "mysqld", "mariadbd", "redis-server", "valkey-server", "memcached", "dnsmasq", "systemd", "systemd-resolve",
-    "systemd-resolved", "cupsd", "chronyd", "ntpd", "rpcbind", "master", "exim4", "dovecot", "named", "mongod", "dockerd",
-    "containerd", "unbound", "rsyslogd", "smbd", "vsftpd", "dbus-daemon", "init", "avahi-daemon", "beam.smp", "epmd",
+    "sshd",
+    "postgres",
+    "mysqld",
+    "mariadbd",
+    "redis-server",
+    "valkey-server",
+    "memcached",
+    "dnsmasq",
+    "systemd",
+    "systemd-resolve",
+    "systemd-resolved",
+    "cupsd",
+    "chronyd",
+    "ntpd",
+    "rpcbind",
+    "master",
+    "exim4",
+    "dovecot",
+    "named",
+    "mongod",
+    "dockerd",
+    "containerd",
+    "unbound",
+    "rsyslogd",
+    "smbd",
+    "vsftpd",
+    "dbus-daemon",
+    "init",
+    "avahi-daemon",
+    "beam.smp",
+    "epmd",
 ];
 
 impl AppKind {
@@ -59,7 +87,8 @@ impl AppKind {
     /// From a command line: of a process, or a unit's ExecStart.
     pub fn of_command(command: &str) -> AppKind {
         let has = |needle: &str| command.contains(needle);
-        let program = command.split_whitespace().next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let program =
+            command.split_whitespace().next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let program = program.trim_end_matches(':');
         if program.starts_with("php-fpm") || has("php-fpm: ") || has("/php-fpm") {
             AppKind::PhpFpm
@@ -71,7 +100,12 @@ impl AppKind {
             AppKind::Uvicorn
         } else if ["puma", "unicorn", "passenger", "thin", "rails"].iter().any(|it| program.starts_with(it)) {
             AppKind::Ruby
-        } else if program.starts_with("node") || program == "nodejs" || has("PM2 ") || program == "npm" || program == "bun" {
+        } else if program.starts_with("node")
+            || program == "nodejs"
+            || has("PM2 ")
+            || program == "npm"
+            || program == "bun"
+        {
             AppKind::Node
         } else {
             AppKind::of_name(program)
@@ -121,9 +155,13 @@ impl AppKind {
     /// Whether it could answer a pass with that scheme. uWSGI speaks HTTP as well, if told to.
     pub fn may_speak(self, scheme: &str) -> bool {
         match scheme {
-            "fastcgi" => matches!(self, AppKind::PhpFpm | AppKind::Uwsgi | AppKind::Other | AppKind::ContainerProxy),
+            "fastcgi" => {
+                matches!(self, AppKind::PhpFpm | AppKind::Uwsgi | AppKind::Other | AppKind::ContainerProxy)
+            }
             "uwsgi" | "suwsgi" => matches!(self, AppKind::Uwsgi | AppKind::ContainerProxy),
-            "scgi" => !matches!(self, AppKind::PhpFpm | AppKind::Gunicorn | AppKind::Node | AppKind::NoBackend),
+            "scgi" => {
+                !matches!(self, AppKind::PhpFpm | AppKind::Gunicorn | AppKind::Node | AppKind::NoBackend)
+            }
             _ => !matches!(self, AppKind::PhpFpm | AppKind::NoBackend),
         }
     }
@@ -141,7 +179,10 @@ mod tests {
     #[test]
     fn servers_are_recognised_from_their_command_lines() {
         recognised("php-fpm: pool www", AppKind::PhpFpm);
-        recognised("/usr/sbin/php-fpm8.2 --nodaemonize --fpm-config /etc/php/8.2/fpm/php-fpm.conf", AppKind::PhpFpm);
+        recognised(
+            "/usr/sbin/php-fpm8.2 --nodaemonize --fpm-config /etc/php/8.2/fpm/php-fpm.conf",
+            AppKind::PhpFpm,
+        );
         recognised("/usr/bin/python3 /usr/bin/gunicorn --bind 127.0.0.1:8000 app:app", AppKind::Gunicorn);
         recognised("gunicorn: master [shop]", AppKind::Gunicorn);
         recognised("/usr/bin/uwsgi --ini shop.ini", AppKind::Uwsgi);

@@ -41,7 +41,8 @@ impl Blind {
         use snapshot::Reason::*;
         // The system's words often say the same as ours.
         let same = unread.detail.to_ascii_lowercase().starts_with(unread.reason.words());
-        let detail = if unread.detail.is_empty() || same { String::new() } else { format!(" ({})", unread.detail) };
+        let detail =
+            if unread.detail.is_empty() || same { String::new() } else { format!(" ({})", unread.detail) };
         let remedy = match unread.reason {
             Denied => "run as root".to_owned(),
             TimedOut => "run again with a longer --timeout".to_owned(),
@@ -89,12 +90,14 @@ impl<'s, 'a> Case<'s, 'a> {
         match (self.entries().next_back(), self.accesses().next_back()) {
             (Some(entry), _) => {
                 let errno = entry.errno.map(|it| format!("{it}: ")).unwrap_or_default();
-                let action = if entry.action.is_empty() { String::new() } else { format!(" while {}", entry.action) };
+                let action =
+                    if entry.action.is_empty() { String::new() } else { format!(" while {}", entry.action) };
                 let says = format!("{errno}{}{action}, {}", entry.message, times(self.group.count));
                 Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)
             }
             (None, Some(access)) => {
-                let says = format!("status {} for {}, {}", access.status, access.path, times(self.group.count));
+                let says =
+                    format!("status {} for {}, {}", access.status, access.path, times(self.group.count));
                 Fact::new("access-log", says).reference(access.reference.clone()).at(access.at)
             }
             (None, None) => Fact::new("probe", "our own connection attempt failed the same way"),
@@ -109,7 +112,8 @@ impl<'s, 'a> Case<'s, 'a> {
         let listen = self.scene.view_port(self.group);
         let entry = self.entries().next_back();
         let host = entry.map(|it| it.host.as_str()).filter(|it| !it.is_empty()).unwrap_or(&self.group.server);
-        let plain = |it: &str| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
+        let plain =
+            |it: &str| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
         let host = if plain(host) && host != "_" { format!(" -H 'Host: {host}'") } else { String::new() };
         format!("curl -sS -o /dev/null -w '%{{http_code}}\\n'{host} http://127.0.0.1{listen}{path}")
     }

@@ -23,6 +23,8 @@ pub enum Death {
     Recycled,
     /// A signal of its own making, an uncaught error, an exit.
     Crash,
+    /// Its manager started another one at that moment, and does not say why.
+    Replaced,
 }
 
 /// Ends near the failures of a group.
@@ -54,13 +56,18 @@ fn death_of(event: &Event) -> Option<Death> {
     match &event.kind {
         EventKind::OomKill { .. } | EventKind::UnitOomKill { .. } => Some(Death::Oom),
         EventKind::UnitFailed { result, .. } if result == "oom-kill" => Some(Death::Oom),
-        EventKind::WorkerTimeout | EventKind::Harakiri { .. } | EventKind::RequestTimedOut { .. } => Some(Death::Watchdog),
+        EventKind::WorkerTimeout | EventKind::Harakiri { .. } | EventKind::RequestTimedOut { .. } => {
+            Some(Death::Watchdog)
+        }
         EventKind::UnitTimedOut { phase, .. } if phase.contains("watchdog") => Some(Death::Watchdog),
         EventKind::WorkerRecycled => Some(Death::Recycled),
+        EventKind::WorkerStarted => Some(Death::Replaced),
         EventKind::Segfault { .. } => Some(Death::Crash),
         EventKind::ChildSignalled { signal, .. } if *signal != 15 && *signal != 3 => Some(Death::Crash),
         EventKind::ChildExited { code, .. } if *code != 0 => Some(Death::Crash),
-        EventKind::WorkerDied { signal, code, .. } => (*signal != Some(15) && *code != Some(0)).then_some(Death::Crash),
+        EventKind::WorkerDied { signal, code, .. } => {
+            (*signal != Some(15) && *code != Some(0)).then_some(Death::Crash)
+        }
         EventKind::UnitExited { code, status, .. } => {
             let asked = status.starts_with("15/") || status.starts_with("0/") || status == "0";
             (!asked || code == "dumped").then_some(Death::Crash)
@@ -116,13 +123,16 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
         EventKind::Segfault { comm } => {
             names.contains(&comm.as_str()) || backend.kind == AppKind::PhpFpm && comm.starts_with("php-fpm")
         }
-        _ => unit.as_deref() == Some(event.unit.as_str()) || event.unit.is_empty() && event.pid.is_some_and(|pid| family.iter().any(|it| it.pid == pid)),
+        _ => {
+            unit.as_deref() == Some(event.unit.as_str())
+                || event.unit.is_empty() && event.pid.is_some_and(|pid| family.iter().any(|it| it.pid == pid))
+        }
     };
     let candidates: Vec<(Death, &Event)> =
         scene.events.iter().filter(|it| ours(it)).filter_map(|it| Some((death_of(it)?, it))).collect();
     let moments: Vec<_> = case.entries().map(|it| it.at).chain(case.accesses().map(|it| it.at)).collect();
     let mut best: Option<Deaths> = None;
-    for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash] {
+    for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash, Death::Replaced] {
         let of_kind = || candidates.iter().filter(move |(it, _)| *it == death).map(|(_, it)| *it);
         let covered = moments.iter().filter(|at| of_kind().any(|it| it.near(**at, SAME_MOMENT))).count();
         let events: Vec<&Event> =

@@ -72,7 +72,15 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
         }
     }
     let defined = meant.is_some_and(|it| it.defined);
-    let sure = moved.is_some() || !defined && (rivals == 0 && plausible(&candidate) || twin(&candidate));
+    let idle = idle_service(case);
+    let alone = rivals == 0 && plausible(&candidate) && idle.is_none();
+    let sure = moved.is_some() || !defined && (alone || twin(&candidate));
+    if let Some(idle) = idle.filter(|_| !sure) {
+        facts.push(Fact::new(
+            "unit",
+            format!("but {} does not run either, and may be the one that was meant", idle.name),
+        ));
+    }
     facts.extend(moved);
     if candidate.speaks == Some(true) {
         facts.push(Fact::new("probe", format!("{} answers as {}", candidate.at, case.group.scheme)));
@@ -96,22 +104,45 @@ fn plausible(candidate: &Elsewhere) -> bool {
         || !matches!(candidate.kind, AppKind::Other | AppKind::NoBackend | AppKind::Nginx)
 }
 
+/// A service of this host's own that is meant to run and does not: without a word about its address, it could be the
+/// one that was meant for the dialled one.
+fn idle_service<'a>(case: &Case<'_, 'a>) -> Option<&'a snapshot::Unit> {
+    let own = |it: &&snapshot::Unit| {
+        it.name.ends_with(".service")
+            && it.load_state == "loaded"
+            && (it.active_state == "failed" || it.active_state == "inactive" && it.file_state == "enabled")
+            && it.fragment_path.starts_with("/etc/")
+            && case.scene.nginx.and_then(|it| it.unit.as_deref()) != Some(it.name.as_str())
+    };
+    case.scene.snapshot.units.value()?.iter().filter(own).find(|it| {
+        let kind = AppKind::of_command(&it.exec_start);
+        // A shell's one-liner is a job, not a server.
+        kind.may_speak(&case.group.scheme)
+            && !it.exec_start.starts_with("/bin/sh ")
+            && !it.exec_start.starts_with("/bin/bash ")
+    })
+}
+
 /// That the backend was moved: it listened at the dialled address before, and was started again elsewhere.
 fn moved(case: &Case, backend: &Backend, there: &Elsewhere) -> Option<Fact> {
     if let Some(meant) = backend.meant.as_ref().filter(|it| !it.defined)
         && let (Some(unit), Some(now)) = (meant.unit, there.unit)
         && unit.name == now.name
+        // What this very run said of the address still holds: it listened at both.
+        && there.process.and_then(|it| it.started_at) > meant.fact.at
     {
         return Some(meant.fact.clone());
     }
     let served = story::served_before(case)?;
-    let process = there.process?;
-    let started = process.started_at?;
+    let unit = there.unit?;
+    let started = there.process?.started_at?;
+    // It ran before, and ended when the old address fell silent.
+    let ended =
+        story::lives(case.scene, &unit.name).iter().filter_map(|it| it.end.as_ref()).map(|it| it.at).max()?;
     let slack = outage::NEAR;
-    if served.at? > started + slack || started > case.group.first + slack {
+    if served.at? > ended + slack || ended > started + slack || started > case.group.first + slack {
         return None;
     }
-    let unit = there.unit?;
     let says = format!(
         "{}; {} was started at {} and listens on {} since",
         served.says,

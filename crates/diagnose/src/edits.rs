@@ -33,7 +33,9 @@ impl<'s, 'a> Edits<'s, 'a> {
     /// Puts a directive right behind the one at `span`.
     pub fn append(&mut self, span: Span, new: &str) -> Option<()> {
         let written = std::str::from_utf8(self.scene.config.text(span)).ok()?.to_owned();
-        self.change(span, |line| line.contains(&written).then(|| line.replacen(&written, &format!("{written} {new}"), 1)))
+        self.change(span, |line| {
+            line.contains(&written).then(|| line.replacen(&written, &format!("{written} {new}"), 1))
+        })
     }
 
     /// Gives a directive another value where it is set; where it has its default, sets it behind the directive at `span`.

@@ -65,7 +65,8 @@ pub fn scheme_name(scheme: &str) -> &'static str {
 pub fn heard(case: &Case) -> Heard {
     let expected = expected(&case.group.scheme);
     let greetings = case.sight().map(|it| it.greetings.as_slice()).unwrap_or_default();
-    if let Some(it) = greetings.iter().find(|it| Some(it.protocol) == expected && it.answer == Answer::Spoken) {
+    if let Some(it) = greetings.iter().find(|it| Some(it.protocol) == expected && it.answer == Answer::Spoken)
+    {
         return Heard::AsConfigured(greeting_fact(case, it));
     }
     let spoken = |it: &&Greeting| it.answer == Answer::Spoken && it.protocol != Protocol::ProxyProtocol;
@@ -117,7 +118,8 @@ fn greeting_fact(case: &Case, greeting: &Greeting) -> Fact {
 /// first three as the frame's length; OpenSSL's ssl3_get_record() and tls_get_record_header() say "wrong version number"
 /// for a record that is no TLS record.
 fn decoded(case: &Case) -> Option<(Protocol, Fact)> {
-    let (entry, (protocol, meaning)) = case.entries().rev().find_map(|it| Some((it, decode(&it.message)?)))?;
+    let (entry, (protocol, meaning)) =
+        case.entries().rev().find_map(|it| Some((it, decode(&it.message)?)))?;
     let says = format!("\"{}\" ({meaning}), {}", short(&entry.message), times(case.group.count));
     Some((protocol, Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)))
 }
@@ -151,7 +153,9 @@ fn decode(message: &str) -> Option<(Protocol, &'static str)> {
         _ => {}
     }
     match number("upstream sent too large http2 frame: ") {
-        Some(0x48_5454) => return Some((Protocol::Http, "that number is \"HTT\", the beginning of \"HTTP/1.1\"")),
+        Some(0x48_5454) => {
+            return Some((Protocol::Http, "that number is \"HTT\", the beginning of \"HTTP/1.1\""));
+        }
         Some(0x15_0300..=0x15_0304 | 0x16_0300..=0x16_0304) => {
             return Some((Protocol::Tls, "that number is the beginning of a TLS record"));
         }
@@ -165,7 +169,6 @@ fn decode(message: &str) -> Option<(Protocol, &'static str)> {
 fn short(message: &str) -> String {
     message.chars().take(140).collect()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -184,7 +187,13 @@ mod tests {
         decodes("upstream sent too large http2 frame: 4740180", Some(Protocol::Http));
         decodes("upstream sent too large http2 frame: 1377027", Some(Protocol::Tls));
         decodes("upstream sent too large http2 frame: 16777215", None);
-        decodes("SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number)", Some(Protocol::Http));
-        decodes("SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::sslv3 alert handshake failure)", None);
+        decodes(
+            "SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number)",
+            Some(Protocol::Http),
+        );
+        decodes(
+            "SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::sslv3 alert handshake failure)",
+            None,
+        );
     }
 }

@@ -17,6 +17,7 @@ mod engine;
 mod events;
 mod failure;
 mod groups;
+mod merge;
 mod heard;
 mod members;
 mod outage;
@@ -42,8 +43,29 @@ use nginx_conf::{Config, MemoryFiles, Version, View};
 use scene::Scene;
 use snapshot::Snapshot;
 
-/// Diagnoses a host.
+/// Diagnoses a host: the nginx that it was asked about, or the main one, and then the others that run beside it.
 pub fn diagnose(snapshot: &Snapshot) -> Report {
+    let instances = snapshot.nginx.value().map_or(0, Vec::len);
+    if instances < 2 {
+        return diagnose_first(snapshot);
+    }
+    let mut reports = (0..instances).filter_map(|it| seen_from(snapshot, it)).map(|it| diagnose_first(&it));
+    let first = reports.next().unwrap_or_else(|| diagnose_first(snapshot));
+    reports.fold(first, merge::merge)
+}
+
+/// The Snapshot with that instance in front and its logs alone; none for a further one that does not run, or whose logs
+/// were not looked at.
+fn seen_from(snapshot: &Snapshot, index: usize) -> Option<Snapshot> {
+    let logs: Vec<_> = snapshot.logs.iter().filter(|it| it.nginx == index).cloned().collect();
+    let mut seen = Snapshot { logs, ..snapshot.clone() };
+    let snapshot::Reading::Seen(nginx) = &mut seen.nginx else { return None };
+    nginx.value.swap(0, index);
+    let runs = nginx.value[0].master.is_some() && !seen.logs.is_empty();
+    (index == 0 || runs).then_some(seen)
+}
+
+fn diagnose_first(snapshot: &Snapshot) -> Report {
     let config = configuration(snapshot);
     let view = View::new(&config, version(snapshot));
     engine::report(&Scene::new(snapshot, &config, &view))

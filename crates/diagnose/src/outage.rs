@@ -179,7 +179,7 @@ fn died_or_failed<'s, 'a>(
     if deaths.is_empty() {
         // It ended before the journal's window, or the journal may not be seen: systemd still knows its last run.
         return Ok(match (unit.main_started_at, unit.main_exited_at) {
-            (Some(started), Some(ended)) if served_between(case, started, ended) => {
+            (Some(started), Some(ended)) if served_between(case, started, ended) == Some(true) => {
                 Outage::Died { unit, fact, words, deaths: 1 }
             }
             _ => {
@@ -188,37 +188,41 @@ fn died_or_failed<'s, 'a>(
             }
         });
     }
-    let served = deaths.iter().filter(|it| has_served(case, it)).count();
-    // One run that served before a series of failing starts was the version before, or its restart: what matters is
-    // whether the last ones got through.
-    let last_served = deaths.last().is_some_and(|it| has_served(case, it));
-    Ok(if last_served || served * 2 > deaths.len() {
+    let known: Vec<bool> = deaths.iter().filter_map(|it| has_served(case, it)).collect();
+    let most = known.iter().filter(|it| **it).count() * 2 > known.len();
+    // What matters is whether the last run got through; where the clock of the log cannot tell, the others speak for it.
+    let served = deaths.last().and_then(|it| has_served(case, it)).unwrap_or(most);
+    Ok(if served {
         Outage::Died { unit, fact, words, deaths: deaths.len() }
     } else {
         Outage::StartFails { unit, fact, words, attempts: deaths.len() }
     })
 }
 
-/// Whether a run between these moments answered requests.
-fn served_between(case: &Case, started: Timestamp, ended: Timestamp) -> bool {
-    ended.duration_since(started) > STARTING
-        || good_answers(case).any(|it| started <= it.at && it.at <= ended)
+/// Whether a run answered requests, as `served_between`; a run that began before the window did.
+fn has_served(case: &Case, life: &Life) -> Option<bool> {
+    let Some(end) = &life.end else { return Some(true) };
+    match life.started_at {
+        _ if end.how == How::NeverBegan => Some(false),
+        None => Some(true),
+        Some(started) => served_between(case, started, end.at),
+    }
 }
 
-/// Whether a run answered requests: requests that went well during it, or, where no log tells, a life long enough.
-fn has_served(case: &Case, life: &Life) -> bool {
-    let Some(end) = &life.end else { return true };
-    if end.how == How::NeverBegan {
-        return false;
+/// Whether a run between these moments answered requests: some went well during it, or, where no log tells, it was long
+/// enough. None when it began in the very second of an answer, which the run before may have given.
+fn served_between(case: &Case, started: Timestamp, ended: Timestamp) -> Option<bool> {
+    if ended.duration_since(started) > STARTING {
+        return Some(true);
     }
-    let within = |at: Timestamp| life.started_at.is_none_or(|it| it <= at) && at <= end.at;
-    let served = good_answers(case).any(|it| within(it.at));
-    let long = match life.lasted() {
-        Some(lasted) => lasted > STARTING,
-        // It began before the window.
-        None => true,
-    };
-    served || long
+    let answers: Vec<Timestamp> = good_answers(case).map(|it| it.at).filter(|at| *at <= ended).collect();
+    // Log stamps are whole seconds, rounded down.
+    let second = SignedDuration::from_secs(1);
+    match answers.iter().max() {
+        Some(last) if *last >= started => Some(true),
+        Some(last) if *last + second > started => None,
+        _ => Some(false),
+    }
 }
 
 /// Requests that this peer answered well, among those that the Snapshot keeps.
@@ -252,7 +256,7 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         .collect();
     if let Some(end) = deaths.last().and_then(|it| it.end.as_ref()) {
         let words = story::last_words(case.scene, &unit.name, end.at);
-        if deaths.iter().any(|it| has_served(case, it)) {
+        if deaths.iter().any(|it| has_served(case, it) != Some(false)) {
             return Outage::Died { unit, fact: end.event.fact(), words, deaths: deaths.len() };
         }
         return Outage::StartFails { unit, fact: end.event.fact(), words, attempts: deaths.len() };

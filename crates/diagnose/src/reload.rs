@@ -37,7 +37,11 @@ impl Edited<'_> {
     pub fn fact(&self, scene: &Scene) -> Option<Fact> {
         let (file, at) = self.files.first()?;
         let loaded = scene.clock(self.loaded_at);
-        let says = format!("{} changed at {}; nginx last loaded its configuration at {loaded}", file.path, scene.clock(*at));
+        let says = format!(
+            "{} changed at {}; nginx last loaded its configuration at {loaded}",
+            file.path,
+            scene.clock(*at)
+        );
         Some(Fact::new("config", says).reference(file.path.clone()).at(*at))
     }
 }
@@ -47,7 +51,11 @@ pub fn edited<'a>(scene: &Scene<'a>) -> Result<Option<Edited<'a>>, Blind> {
     let (Some(nginx), Some(loaded_at)) = (scene.nginx, scene.loaded_at()) else { return Ok(None) };
     let config = Blind::of("configuration files", &nginx.config)?;
     let changed = |it: &ConfigFile| it.modified_at.max(it.changed_at);
-    let later = config.value.files.iter().filter_map(|it| Some((it, changed(it).filter(|at| *at > loaded_at + START_SLACK)?)));
+    let later = config
+        .value
+        .files
+        .iter()
+        .filter_map(|it| Some((it, changed(it).filter(|at| *at > loaded_at + START_SLACK)?)));
     let mut files: Vec<(&ConfigFile, Timestamp)> = later.collect();
     files.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
     Ok(Some(Edited { loaded_at, files }))
@@ -67,9 +75,12 @@ pub struct Refusal {
 
 /// The last refusal that still stands: nobody changed a file after it, and no load has succeeded since.
 pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
-    let emergency = scene.failures.notices.iter().rev().find(|it| {
-        it.level == Level::Emerg && it.at > edited.loaded_at && !is_of_a_worker(&it.message)
-    });
+    let emergency = scene
+        .failures
+        .notices
+        .iter()
+        .rev()
+        .find(|it| it.level == Level::Emerg && it.at > edited.loaded_at && !is_of_a_worker(&it.message));
     if let Some(it) = emergency.filter(|it| edited.last_at().is_none_or(|at| it.at + START_SLACK >= at)) {
         let fact = Fact::new("error-log", format!("[emerg] {}", it.message));
         return Some(Refusal {
@@ -81,7 +92,12 @@ pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
     }
     if let Some(check) = scene.nginx.and_then(|it| it.check.value()).filter(|it| !it.accepted) {
         let fact = Fact::new("config", format!("nginx -t: {}", check.message));
-        return Some(Refusal { why: check.message.clone(), place: place_in(&check.message), fact, seen: true });
+        return Some(Refusal {
+            why: check.message.clone(),
+            place: place_in(&check.message),
+            fact,
+            seen: true,
+        });
     }
     let problem = scene.config.problems.first()?;
     let place = scene.config.exact_place(problem.span);
@@ -98,7 +114,8 @@ fn is_of_a_worker(message: &str) -> bool {
 pub fn place_in(message: &str) -> Option<String> {
     let (_, place) = message.rsplit_once(" in ")?;
     let (file, line) = place.trim().rsplit_once(':')?;
-    (file.starts_with('/') && !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit())).then(|| place.trim().to_owned())
+    (file.starts_with('/') && !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit()))
+        .then(|| place.trim().to_owned())
 }
 
 /// How the files would help.
@@ -156,7 +173,10 @@ fn by_peer(case: &Case) -> Result<Help, Option<String>> {
         _ => false,
     };
     let peers: Vec<Peer> = addresses.iter().filter_map(|it| it.address.parse().ok()).collect();
-    if peers.is_empty() || peers.iter().any(same_port) || matches!(pass.target, Target::Variable(_)) && pass.constant.is_none() {
+    if peers.is_empty()
+        || peers.iter().any(same_port)
+        || matches!(pass.target, Target::Variable(_)) && pass.constant.is_none()
+    {
         return Err(None);
     }
     let place = scene.place(addresses.first().map_or(pass.span, |it| it.span));
@@ -191,7 +211,10 @@ fn by_peer(case: &Case) -> Result<Help, Option<String>> {
     };
     Ok(Help {
         difference: format!("dials {peer}, while the files lead to {works}"),
-        facts: vec![Fact::new("config", format!("the files lead to {works} there, not to {peer}")).reference(place), how],
+        facts: vec![
+            Fact::new("config", format!("the files lead to {works} there, not to {peer}")).reference(place),
+            how,
+        ],
         proven: true,
     })
 }
@@ -217,7 +240,11 @@ fn pass_in_files<'s>(case: &Case<'s, '_>) -> Option<&'s Pass<'s>> {
     }
     let entry = case.entries().next_back();
     let access = case.accesses().next_back();
-    let hosts = [entry.map(|it| it.host.as_str()), Some(case.group.server.as_str()), access.map(|it| it.host.as_str())];
+    let hosts = [
+        entry.map(|it| it.host.as_str()),
+        Some(case.group.server.as_str()),
+        access.map(|it| it.host.as_str()),
+    ];
     let path = case.group.paths.first().map_or("/", |(path, _)| path.as_str());
     for host in hosts.into_iter().flatten() {
         let Some(route) = view.route(host, None, path) else { continue };
@@ -234,9 +261,12 @@ fn by_timeout(case: &Case, edited: &Edited) -> Option<Help> {
     let scene = case.scene;
     // Of several passes to the peer the one with the shortest timeout counts: the request may have been any one's.
     let passes: Vec<&Pass> = match case.peer() {
-        Some(peer) => {
-            scene.view.passes().iter().filter(|it| groups::leads_to(it, peer, scene.view, scene.snapshot)).collect()
-        }
+        Some(peer) => scene
+            .view
+            .passes()
+            .iter()
+            .filter(|it| groups::leads_to(it, peer, scene.view, scene.snapshot))
+            .collect(),
         None => scene.pass(case.group).into_iter().collect(),
     };
     let timeouts = passes.into_iter().map(|pass| {
@@ -271,7 +301,10 @@ fn by_timeout(case: &Case, edited: &Edited) -> Option<Help> {
         None => config,
     };
     Some(Help {
-        difference: format!("gives up after {longest:.1} s, while the files say {} ({name})", seconds(configured)),
+        difference: format!(
+            "gives up after {longest:.1} s, while the files say {} ({name})",
+            seconds(configured)
+        ),
         facts: vec![Fact::new("access-log", observed).reference(last.reference.clone()).at(last.at), config],
         proven: true,
     })
@@ -312,8 +345,13 @@ fn by_verification(case: &Case) -> Option<Help> {
     }
     let span = pass.settings.ssl_verify.from.unwrap_or(pass.span);
     Some(Help {
-        difference: format!("verifies the certificate of {}, while the files say it should not", case.peer_name()),
-        facts: vec![Fact::new("config", "the files ask for no verification there").reference(case.scene.place(span))],
+        difference: format!(
+            "verifies the certificate of {}, while the files say it should not",
+            case.peer_name()
+        ),
+        facts: vec![
+            Fact::new("config", "the files ask for no verification there").reference(case.scene.place(span)),
+        ],
         proven: true,
     })
 }
@@ -326,7 +364,10 @@ fn by_resolver(case: &Case) -> Option<Help> {
     let span = pass.settings.resolver.from.unwrap_or(pass.span);
     Some(Help {
         difference: format!("has no resolver there, while the files name {addresses}"),
-        facts: vec![Fact::new("config", format!("the files have resolver {addresses}")).reference(case.scene.place(span))],
+        facts: vec![
+            Fact::new("config", format!("the files have resolver {addresses}"))
+                .reference(case.scene.place(span)),
+        ],
         proven: true,
     })
 }
@@ -342,7 +383,9 @@ fn by_header_buffer(case: &Case, edited: &Edited) -> Option<Help> {
     let kib = size.value / 1024;
     Some(Help {
         difference: format!("may have a smaller {directive} than the {kib} KiB of the files"),
-        facts: vec![Fact::new("config", format!("{directive} {kib}k stands there")).reference(case.scene.place(span))],
+        facts: vec![
+            Fact::new("config", format!("{directive} {kib}k stands there")).reference(case.scene.place(span)),
+        ],
         proven: false,
     })
 }
@@ -378,7 +421,10 @@ mod tests {
 
     #[test]
     fn the_place_of_an_emergency_is_its_file_and_line() {
-        assert_eq!(place_in("unexpected \"}\" in /etc/nginx/x.conf:14").as_deref(), Some("/etc/nginx/x.conf:14"));
+        assert_eq!(
+            place_in("unexpected \"}\" in /etc/nginx/x.conf:14").as_deref(),
+            Some("/etc/nginx/x.conf:14")
+        );
         assert_eq!(place_in("cannot load certificate \"/etc/x.crt\""), None);
         assert_eq!(place_in("bind() to 0.0.0.0:80 failed in vain: 3"), None);
     }

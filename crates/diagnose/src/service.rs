@@ -106,7 +106,8 @@ impl<'a> Backend<'a> {
     /// Every process of the backend: the holders of the socket and all else in their unit.
     pub fn family(&self, scene: &Scene<'a>) -> Vec<&'a Process> {
         let Some(all) = scene.snapshot.processes.value() else { return Vec::new() };
-        let unit = self.processes.iter().find_map(|it| it.unit.as_deref()).filter(|it| it.ends_with(".service"));
+        let unit =
+            self.processes.iter().find_map(|it| it.unit.as_deref()).filter(|it| it.ends_with(".service"));
         let ours = |it: &&Process| {
             self.processes.iter().any(|mine| mine.pid == it.pid || mine.pid == it.ppid)
                 || unit.is_some() && it.unit.as_deref() == unit
@@ -196,7 +197,9 @@ fn pool_listens_at(pool: &PhpPool, peer: &Peer, dialled: &[SocketAddr]) -> bool 
             .iter()
             .any(|it| it.port() == theirs.port() && (theirs.ip() == it.ip() || theirs.ip().is_unspecified())),
         // `listen = 9000` is all addresses.
-        (Peer::Group(port), _) => port.parse().is_ok_and(|port: u16| dialled.iter().any(|it| it.port() == port)),
+        (Peer::Group(port), _) => {
+            port.parse().is_ok_and(|port: u16| dialled.iter().any(|it| it.port() == port))
+        }
         _ => false,
     }
 }
@@ -213,7 +216,8 @@ fn meant<'a>(
         let place = format!("{}:{}", pool.file, pool.line_of("listen").unwrap_or(1));
         return Some(Meant {
             unit: fpm.unit.as_deref().and_then(|it| scene.unit(it)),
-            fact: Fact::new("php-fpm", format!("pool {} listens at {}", pool.name, pool.listen)).reference(place),
+            fact: Fact::new("php-fpm", format!("pool {} listens at {}", pool.name, pool.listen))
+                .reference(place),
             defined: true,
         });
     }
@@ -223,27 +227,43 @@ fn meant<'a>(
     if let Some(socket) = socket {
         let service = socket.triggers.iter().find_map(|it| scene.unit(it));
         let fact = units.fact("unit", format!("{} listens at {}", socket.name, socket.listen.join(", ")));
-        return Some(Meant { unit: service.or(Some(socket)), fact: fact.reference(&socket.fragment_path), defined: true });
+        return Some(Meant {
+            unit: service.or(Some(socket)),
+            fact: fact.reference(&socket.fragment_path),
+            defined: true,
+        });
     }
     let mut defined: Vec<&Unit> = units
         .value
         .iter()
         .filter(mine)
-        .filter(|it| names(&it.exec_start, peer, dialled) || it.environment.iter().any(|it| names(it, peer, dialled)))
+        .filter(|it| {
+            names(&it.exec_start, peer, dialled) || it.environment.iter().any(|it| names(it, peer, dialled))
+        })
         .collect();
     // An old copy of a unit may name the address as well: one that is loaded and in trouble, or running, goes first.
-    defined.sort_by_key(|it| (it.load_state != "loaded", it.active_state == "inactive" && it.file_state != "enabled"));
+    defined.sort_by_key(|it| {
+        (it.load_state != "loaded", it.active_state == "inactive" && it.file_state != "enabled")
+    });
     if let Some(unit) = defined.first() {
-        let fact = units.fact("unit", format!("{} is set up to listen there: {}", unit.name, unit.exec_start));
+        let fact =
+            units.fact("unit", format!("{} is set up to listen there: {}", unit.name, unit.exec_start));
         return Some(Meant { unit: Some(unit), fact: fact.reference(&unit.fragment_path), defined: true });
     }
     let journal = scene.snapshot.journal.require().ok()?;
-    let said = journal.value.iter().rev().filter(|it| it.unit.ends_with(".service") && it.identifier != "systemd");
+    let said =
+        journal.value.iter().rev().filter(|it| it.unit.ends_with(".service") && it.identifier != "systemd");
     let said = said.filter(|it| announces_listening(&it.message) && names(&it.message, peer, dialled));
-    said.filter_map(|it| Some((it, scene.unit(&it.unit)?))).find(|(_, unit)| mine(unit)).map(|(entry, unit)| {
-        let fact = Fact::new("journal", format!("{} said: {}", unit.name, entry.message.trim()));
-        Meant { unit: Some(unit), fact: fact.reference(format!("journalctl -u {}", unit.name)).at(entry.at), defined: false }
-    })
+    said.filter_map(|it| Some((it, scene.unit(&it.unit)?))).find(|(_, unit)| mine(unit)).map(
+        |(entry, unit)| {
+            let fact = Fact::new("journal", format!("{} said: {}", unit.name, entry.message.trim()));
+            Meant {
+                unit: Some(unit),
+                fact: fact.reference(format!("journalctl -u {}", unit.name)).at(entry.at),
+                defined: false,
+            }
+        },
+    )
 }
 
 /// Whether a log line is about a socket of the program's own, not about one that it talks to.
@@ -264,11 +284,14 @@ pub fn names(text: &str, peer: &Peer, dialled: &[SocketAddr]) -> bool {
                 next.is_none_or(|it| !(it.is_alphanumeric() || "._-/".contains(it)))
             })
         }
-        _ => dialled.first().map(|it| it.port()).or(match peer {
-            Peer::Name { port, .. } => Some(*port),
-            _ => None,
-        })
-        .is_some_and(|port| names_port(text, port)),
+        _ => dialled
+            .first()
+            .map(|it| it.port())
+            .or(match peer {
+                Peer::Name { port, .. } => Some(*port),
+                _ => None,
+            })
+            .is_some_and(|port| names_port(text, port)),
     }
 }
 
@@ -321,9 +344,11 @@ impl Elsewhere<'_> {
 pub fn elsewhere<'a>(scene: &Scene<'a>, peer: &Peer, scheme: &str) -> Result<Vec<Elsewhere<'a>>, Blind> {
     let mut found = Vec::new();
     let own_unit = scene.nginx.and_then(|it| it.unit.as_deref());
-    let masters: Vec<u32> = scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.pid).into_iter().collect();
+    let masters: Vec<u32> =
+        scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.pid).into_iter().collect();
     let mut add = |at: Peer, pids: &[u32]| {
-        let holders: Vec<&Process> = pids.iter().filter_map(|pid| scene.process(*pid)).filter(|it| it.pid != 1).collect();
+        let holders: Vec<&Process> =
+            pids.iter().filter_map(|pid| scene.process(*pid)).filter(|it| it.pid != 1).collect();
         let process = holders.first().copied();
         let unit_name = process.and_then(|it| it.unit.as_deref());
         let own = holders.iter().any(|it| masters.contains(&it.pid) || masters.contains(&it.ppid));
@@ -333,22 +358,28 @@ pub fn elsewhere<'a>(scene: &Scene<'a>, peer: &Peer, scheme: &str) -> Result<Vec
             return;
         }
         let protocol = protocol_of(scheme);
-        let greeting =
-            scene.sight(&at).and_then(|it| it.greetings.iter().find(|it| it.protocol == protocol)).map(|it| it.answer);
-        let dialled_otherwise = scene.view.passes().iter().any(|pass| groups::leads_to(pass, &at, scene.view, scene.snapshot));
+        let greeting = scene
+            .sight(&at)
+            .and_then(|it| it.greetings.iter().find(|it| it.protocol == protocol))
+            .map(|it| it.answer);
+        let dialled_otherwise =
+            scene.view.passes().iter().any(|pass| groups::leads_to(pass, &at, scene.view, scene.snapshot));
         let unit = unit_name.and_then(|it| scene.unit(it));
         let speaks = greeting.map(|it| it == Answer::Spoken);
         found.push(Elsewhere { at, process, unit, kind, speaks, dialled_otherwise });
     };
     for listener in &scene.unix_listeners()?.value {
-        let system = ["/run/systemd/", "/run/dbus/", "/run/udev/", "@"].iter().any(|it| listener.path.starts_with(it));
+        let system =
+            ["/run/systemd/", "/run/dbus/", "/run/udev/", "@"].iter().any(|it| listener.path.starts_with(it));
         if !system && listener.reachable != Some(false) {
             add(Peer::Unix(listener.path.clone()), &listener.pids);
         }
     }
     for listener in &scene.listeners()?.value {
         let ip = match listener.address.ip() {
-            ip if ip.is_unspecified() && ip.is_ipv6() && listener.v6_only == Some(true) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ip if ip.is_unspecified() && ip.is_ipv6() && listener.v6_only == Some(true) => {
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])
+            }
             ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
             ip => ip,
         };
@@ -358,7 +389,12 @@ pub fn elsewhere<'a>(scene: &Scene<'a>, peer: &Peer, scheme: &str) -> Result<Vec
     let unix = matches!(peer, Peer::Unix(_));
     found.sort_by_key(|it| {
         let other_family = matches!(it.at, Peer::Unix(_)) != unix;
-        (it.dialled_otherwise, other_family, it.speaks != Some(true), std::cmp::Reverse(likeness(peer, &it.at)))
+        (
+            it.dialled_otherwise,
+            other_family,
+            it.speaks != Some(true),
+            std::cmp::Reverse(likeness(peer, &it.at)),
+        )
     });
     found.dedup_by(|a, b| a.at == b.at);
     Ok(found)
@@ -378,6 +414,8 @@ fn likeness(a: &Peer, b: &Peer) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::*;
+    use snapshot::{Reading, Snapshot};
 
     #[track_caller]
     fn port_named(text: &str, expected: bool) {
@@ -407,5 +445,158 @@ mod tests {
         path_named("--bind unix:/run/app/a.sock wsgi:app", true);
         path_named("--bind unix:/var/run/app/a.sock", true);
         path_named("--bind unix:/run/app/a.sock.old", false);
+    }
+
+    /// Looks at who serves a peer of a host.
+    fn serves<T>(host: &Snapshot, peer: &str, look: impl FnOnce(&Scene, Result<Backend, Blind>) -> T) -> T {
+        with_scene(host, |scene| look(scene, Backend::of(scene, &peer.parse().unwrap())))
+    }
+
+    /// The unit that is meant to serve a peer; empty when none is.
+    #[track_caller]
+    fn meant_unit(host: &Snapshot, peer: &str, expected: &str) {
+        let found = serves(host, peer, |_, backend| {
+            let meant = backend.unwrap().meant.and_then(|it| it.unit);
+            meant.map(|it| it.name.clone()).unwrap_or_default()
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_service_is_meant_by_its_command_line_or_environment() {
+        let host = Snapshot::quiet().with(|it| {
+            unit(it, "a.service", |it| it.exec_start = "/usr/bin/node a.js --port 3000".into());
+            unit(it, "b.service", |it| it.environment = vec!["PORT=3001".into()]);
+        });
+        meant_unit(&host, "127.0.0.1:3000", "a.service");
+        meant_unit(&host, "127.0.0.1:3001", "b.service");
+        meant_unit(&host, "127.0.0.1:3002", "");
+        meant_unit(&host, "10.0.0.7:3000", "");
+    }
+
+    #[test]
+    fn a_socket_unit_means_the_service_that_it_triggers() {
+        let host = Snapshot::quiet().with(|it| {
+            unit(it, "shop.socket", |it| {
+                it.listen = vec!["/run/shop.sock".into()];
+                it.triggers = vec!["shop.service".into()];
+            });
+            unit(it, "shop.service", |_| {});
+        });
+        meant_unit(&host, "unix:/var/run/shop.sock", "shop.service");
+    }
+
+    #[test]
+    fn a_service_that_once_said_that_it_listens_there_is_meant() {
+        let host = Snapshot::quiet().with(|it| {
+            unit(it, "shop.service", |it| it.exec_start = "/opt/shop/bin/shopd".into());
+            unit(it, "cron.service", |_| {});
+            journal(it, "shop.service", &[(300, "shopd", "listening on 127.0.0.1:3000")]);
+            journal(it, "cron.service", &[(200, "cron", "connecting to 127.0.0.1:3000")]);
+        });
+        meant_unit(&host, "127.0.0.1:3000", "shop.service");
+    }
+
+    #[test]
+    fn of_two_definitions_the_enabled_one_counts() {
+        let host = Snapshot::quiet().with(|it| {
+            unit(it, "old.service", |it| {
+                it.exec_start = "/usr/bin/node a.js --port 3000".into();
+                it.file_state = "disabled".into();
+            });
+            unit(it, "new.service", |it| it.exec_start = "/usr/bin/node b.js --port 3000".into());
+        });
+        meant_unit(&host, "127.0.0.1:3000", "new.service");
+    }
+
+    #[test]
+    fn nginx_itself_is_not_its_own_backend() {
+        let host = Snapshot::quiet()
+            .with(|it| unit(it, "nginx.service", |it| it.exec_start = "/usr/sbin/nginx -p 3000".into()));
+        meant_unit(&host, "127.0.0.1:3000", "");
+    }
+
+    #[test]
+    fn a_pool_that_is_given_by_its_port_alone_listens_everywhere() {
+        let host = Snapshot::quiet().with(|it| php_fpm(it, "127.0.0.1:9000", &[], "i")).with(|it| {
+            let Reading::Seen(fpms) = &mut it.php_fpm else { return };
+            fpms.value[0].pools[0].listen = "9000".into();
+        });
+        let name = serves(&host, "127.0.0.1:9000", |scene, backend| backend.unwrap().name(scene));
+        assert_eq!(name, "PHP-FPM pool www");
+    }
+
+    #[test]
+    fn systemd_s_hold_on_a_socket_does_not_make_it_the_backend() {
+        let host = Snapshot::quiet().with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn shop:app", "unix:/run/shop.sock");
+            add(&mut it.processes, Process { pid: 1, name: "systemd".into(), ..Process::default() });
+            let Reading::Seen(sockets) = &mut it.net.unix_listeners else { return };
+            sockets.value[0].pids = vec![1, 300];
+        });
+        let pids = serves(&host, "unix:/run/shop.sock", |_, backend| {
+            backend.unwrap().processes.iter().map(|it| it.pid).collect::<Vec<_>>()
+        });
+        assert_eq!(pids, [300]);
+    }
+
+    #[test]
+    fn an_address_of_another_host_is_not_looked_for_here() {
+        let host = Snapshot::quiet().with(|it| serving(it, 300, "/usr/bin/node a.js", "0.0.0.0:3000"));
+        let (local, found) = serves(&host, "10.0.0.7:3000", |_, backend| {
+            let backend = backend.unwrap();
+            (backend.local, backend.listening.is_some())
+        });
+        assert!(!local && !found);
+        let found =
+            serves(&host, "10.0.0.5:3000", |_, backend| backend.unwrap().listening.map(|it| it.address));
+        assert_eq!(found.as_deref(), Some("0.0.0.0:3000"));
+    }
+
+    #[test]
+    fn whether_an_address_is_ours_cannot_be_told_without_them() {
+        let host = Snapshot::quiet().with(|it| it.net.addresses = denied());
+        assert!(serves(&host, "10.0.0.7:3000", |_, backend| backend.is_err()));
+        assert!(serves(&host, "127.0.0.1:3000", |_, backend| backend.is_ok()));
+    }
+
+    /// Where else the backend of a pass may be, the best first.
+    #[track_caller]
+    fn found_elsewhere(host: &Snapshot, peer: &str, scheme: &str, expected: &[&str]) {
+        let peer = peer.parse().unwrap();
+        let found = with_scene(host, |scene| {
+            let all = elsewhere(scene, &peer, scheme).unwrap();
+            all.iter().map(|it| it.at.to_string()).collect::<Vec<_>>()
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_what_could_speak_the_protocol_is_a_candidate() {
+        let host = Snapshot::quiet().with(|it| {
+            serving(it, 300, "/usr/bin/node a.js", "127.0.0.1:3001");
+            serving(it, 301, "/usr/sbin/sshd -D", "0.0.0.0:22");
+            serving(it, 302, "php-fpm: master process (/etc/php-fpm.conf)", "127.0.0.1:9000");
+        });
+        found_elsewhere(&host, "127.0.0.1:3000", "http", &["127.0.0.1:3001"]);
+        found_elsewhere(&host, "127.0.0.1:3000", "fastcgi", &["127.0.0.1:9000"]);
+    }
+
+    #[test]
+    fn a_candidate_that_other_locations_use_comes_last() {
+        let host = passing_to("proxy_pass http://127.0.0.1:3001").with(|it| {
+            serving(it, 300, "/usr/bin/node a.js", "127.0.0.1:3001");
+            serving(it, 301, "/usr/bin/node b.js", "127.0.0.1:4000");
+        });
+        found_elsewhere(&host, "127.0.0.1:3000", "http", &["127.0.0.1:4000", "127.0.0.1:3001"]);
+    }
+
+    #[test]
+    fn a_candidate_that_was_heard_to_speak_otherwise_is_none() {
+        let host = Snapshot::quiet().with(|it| {
+            serving(it, 300, "/opt/queue/bin/queued", "127.0.0.1:3001");
+            greeted(it, "127.0.0.1:3001", Protocol::Http, Answer::Closed);
+        });
+        found_elsewhere(&host, "127.0.0.1:3000", "http", &[]);
     }
 }

@@ -52,7 +52,8 @@ pub fn answered_meanwhile<'s>(case: &Case<'s, '_>) -> Vec<&'s Access> {
 /// The processes that do the work: the workers where there is a master with workers, else all of them.
 pub fn workers<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Vec<&'a Process> {
     let family = backend.family(case.scene);
-    let masters: Vec<u32> = family.iter().filter(|it| family.iter().any(|child| child.ppid == it.pid)).map(|it| it.pid).collect();
+    let masters: Vec<u32> =
+        family.iter().filter(|it| family.iter().any(|child| child.ppid == it.pid)).map(|it| it.pid).collect();
     let same_program = |it: &&&Process| match family.iter().find(|parent| parent.pid == it.ppid) {
         // A shell or a tool that a worker runs is not a worker.
         Some(parent) => parent.name == it.name || AppKind::of(parent) == AppKind::of(it),
@@ -93,7 +94,8 @@ pub fn queue_fact(backend: &Backend) -> Option<Fact> {
     let waiting = there.waiting.filter(|it| *it > 0)?;
     let backlog = there.backlog.map(|it| format!(" (backlog {it})")).unwrap_or_default();
     let mut fact = there.fact.clone();
-    let connections = if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") };
+    let connections =
+        if waiting == 1 { "1 connection waits".to_owned() } else { format!("{waiting} connections wait") };
     fact.says = format!("{connections} to be accepted at {}{backlog}", there.address);
     Some(fact)
 }
@@ -101,7 +103,8 @@ pub fn queue_fact(backend: &Backend) -> Option<Fact> {
 /// Whether what a server said at that moment can be about the failures: it says that it is full once, and the failures
 /// go on from there.
 pub fn at_that_time(case: &Case, at: Timestamp) -> bool {
-    at >= case.group.first - SignedDuration::from_secs(60) && at <= case.group.last + SignedDuration::from_secs(10)
+    at >= case.group.first - SignedDuration::from_secs(60)
+        && at <= case.group.last + SignedDuration::from_secs(10)
 }
 
 /// The last time the pool said that it is full, near the failures.
@@ -130,5 +133,11 @@ pub fn state_fact(case: &Case, processes: &[&Process]) -> Option<Fact> {
     } else {
         format!(", waiting in {}", first.wait_channel)
     };
-    Some(case.scene.snapshot.processes.fact("process", format!("{who} {words}{waits}")).reference(format!("/proc/{}/stat", first.pid)))
+    Some(
+        case.scene
+            .snapshot
+            .processes
+            .fact("process", format!("{who} {words}{waits}"))
+            .reference(format!("/proc/{}/stat", first.pid)),
+    )
 }

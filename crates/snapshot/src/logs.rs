@@ -14,6 +14,9 @@ pub struct LogFile {
     pub kind: LogKind,
     /// What was read of it.
     pub lines: Reading<LogLines>,
+    /// Whose log it is: index into the Snapshot's instances of nginx.
+    #[serde(default)]
+    pub nginx: usize,
 }
 
 /// Kinds of nginx log.

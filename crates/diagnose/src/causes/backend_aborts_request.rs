@@ -47,19 +47,31 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let name = backend.name(scene);
     let on: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
     // A path that also succeeds speaks for something that is not in the request: timing, a reused connection, a limit.
-    let particular = !on.is_empty() && case.group.paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
+    let particular =
+        !on.is_empty() && case.group.paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
     let keeps = scene.pass(case.group).is_some_and(|it| it.keeps_connections(scene.view));
-    let summary = format!("{name} hangs up without an answer on {}; it lives and answers other requests", on.join(", "));
-    let alive = backend.processes.iter().min_by_key(|it| it.started_at).zip(oldest).map(|(process, since)| {
-        let says = format!("{} (pid {}) runs since {}, before the first failure", process.name, process.pid, scene.clock(since));
-        scene.snapshot.processes.fact("process", says).reference(format!("/proc/{}/stat", process.pid))
-    });
+    let summary = format!(
+        "{name} hangs up without an answer on {}; it lives and answers other requests",
+        on.join(", ")
+    );
+    let alive =
+        backend.processes.iter().min_by_key(|it| it.started_at).zip(oldest).map(|(process, since)| {
+            let says = format!(
+                "{} (pid {}) runs since {}, before the first failure",
+                process.name,
+                process.pid,
+                scene.clock(since)
+            );
+            scene.snapshot.processes.fact("process", says).reference(format!("/proc/{}/stat", process.pid))
+        });
     let others = good.last().map(|last| {
         let says = format!("{} to it went well, on other paths", plural(good.len() as u64, "request"));
         Fact::new("access-log", says).reference(last.reference.clone()).at(last.at)
     });
     let found = match (particular, others) {
-        (true, Some(others)) if same && deaths::would_be_seen(case).is_ok() => confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }),
+        (true, Some(others)) if same && deaths::would_be_seen(case).is_ok() => {
+            confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 })
+        }
         (true, Some(others)) => likely(summary).supporting(others),
         (false, Some(others)) => possible(summary).supporting(others),
         (_, None) => possible(format!("{name} hangs up without an answer")),
@@ -68,10 +80,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .supporting_each(alive.filter(|_| same))
         .supporting_each(vitals::greeting_fact(case))
         .supporting(case.failures_fact())
-        .fix(Fix::repair(format!("Look at what the application does on {}", on.join(", "))).run(match backend.unit(scene) {
-            Some(unit) => format!("journalctl -u {} --since '{}'", unit.name, scene.clock(case.group.first)),
-            None => "look into the application's own log at those seconds".to_owned(),
-        }))
+        .fix(Fix::repair(format!("Look at what the application does on {}", on.join(", "))).run(
+            match backend.unit(scene) {
+                Some(unit) => {
+                    format!("journalctl -u {} --since '{}'", unit.name, scene.clock(case.group.first))
+                }
+                None => "look into the application's own log at those seconds".to_owned(),
+            },
+        ))
         .verify(case.verify_command())
         .into())
 }

@@ -45,33 +45,82 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             EventKind::AccessDisallowed { ip } => ip.as_str(),
             _ => "",
         };
-        let mut found = confirmed(format!("{name} does not let {ip} in, and drops each connection of nginx")).decisive(event.fact());
+        let mut found = confirmed(format!("{name} does not let {ip} in, and drops each connection of nginx"))
+            .decisive(event.fact());
         if let Some((_, pool)) = backend.pool
-            && let (Some(allowed), Some(line)) = (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
+            && let (Some(allowed), Some(line)) =
+                (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
         {
             let says = format!("listen.allowed_clients = {allowed}");
-            found = found.supporting(Fact::new("php-fpm", says.clone()).reference(format!("{}:{line}", pool.file))).fix(
-                Fix::repair(format!("Let {ip} in"))
-                    .edit(&pool.file, line, says.clone(), format!("{says},{ip}"))
-                    .run(format!("systemctl reload {}", unit.map_or("php-fpm", |it| it.name.as_str()))),
-            );
+            found = found
+                .supporting(Fact::new("php-fpm", says.clone()).reference(format!("{}:{line}", pool.file)))
+                .fix(
+                    Fix::repair(format!("Let {ip} in"))
+                        .edit(&pool.file, line, says.clone(), format!("{says},{ip}"))
+                        .run(format!("systemctl reload {}", unit.map_or("php-fpm", |it| it.name.as_str()))),
+                );
         }
         return Ok(found.supporting(case.failures_fact()).verify(case.verify_command()).into());
+    }
+    // PHP-FPM does not always log whom it drops; its pool file says whom it would.
+    if let Some((_, pool)) = backend.pool
+        && let (Some(allowed), Some(line)) = (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
+        && let Some(source) = source_address(case)
+        && !allowed.split(',').any(|it| it.trim().parse() == Ok(source))
+    {
+        let says = format!("listen.allowed_clients = {allowed}");
+        let place = format!("{}:{line}", pool.file);
+        let summary = format!("{name} lets only {allowed} in, and nginx comes from {source}");
+        return Ok(confirmed(summary)
+            .decisive(Fact::new("php-fpm", says.clone()).reference(place))
+            .supporting(case.failures_fact())
+            .fix(
+                Fix::repair(format!("Let {source} in"))
+                    .edit(&pool.file, line, says.clone(), format!("{says},{source}"))
+                    .run(format!("systemctl reload {}", unit.map_or("php-fpm", |it| it.name.as_str()))),
+            )
+            .verify(case.verify_command())
+            .into());
     }
     // A proxy in front of the application can be told to drop by source; it then closes whatever is said to it.
     let Some(sight) = case.sight() else { return Ok(Verdict::NotIt) };
     let heard = sight.greetings.iter().filter(|it| it.answer != Answer::NotConnected);
-    let deaf = heard.clone().count() >= 2 && heard.clone().all(|it| matches!(it.answer, Answer::Closed | Answer::Reset));
+    let deaf = heard.clone().count() >= 2
+        && heard.clone().all(|it| matches!(it.answer, Answer::Closed | Answer::Reset));
     let answered = crate::outage::good_answers(case).next().is_some();
-    if !deaf || answered || !matches!(backend.kind, AppKind::Haproxy | AppKind::Nginx | AppKind::Apache | AppKind::Varnish | AppKind::Other) {
+    if !deaf
+        || answered
+        || !matches!(
+            backend.kind,
+            AppKind::Haproxy | AppKind::Nginx | AppKind::Apache | AppKind::Varnish | AppKind::Other
+        )
+    {
         return Ok(Verdict::NotIt);
     }
-    let summary = format!("{name} takes each connection from this host and closes it, whatever is said: its own rules turn nginx away");
-    let fact = Fact::new("probe", format!("{} closes every connection at once, in each of {} protocols", case.peer_name(), heard.count()));
+    let summary = format!(
+        "{name} takes each connection from this host and closes it, whatever is said: its own rules turn nginx away"
+    );
+    let fact = Fact::new(
+        "probe",
+        format!(
+            "{} closes every connection at once, in each of {} protocols",
+            case.peer_name(),
+            heard.count()
+        ),
+    );
     Ok(likely(summary)
         .supporting(fact.at(scene.now()))
         .supporting(case.failures_fact())
-        .fix(Fix::repair(format!("Look for rules by source address in the configuration of {name}, and let nginx's address in")))
+        .fix(Fix::repair(format!(
+            "Look for rules by source address in the configuration of {name}, and let nginx's address in"
+        )))
         .verify(case.verify_command())
         .into())
+}
+
+/// The address that nginx dials from: the one the kernel chooses for that destination.
+fn source_address(case: &Case) -> Option<IpAddr> {
+    let dialled = case.backend.as_ref().ok()?.dialled.first()?.ip();
+    let routed = case.sight().and_then(|it| it.route.value()).and_then(|it| it.source);
+    routed.or(dialled.is_loopback().then_some(dialled))
 }

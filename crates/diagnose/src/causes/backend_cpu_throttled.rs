@@ -42,11 +42,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let share = if periods == 0 { 0.0 } else { throttled as f64 / periods as f64 };
     if share < THROTTLED_SHARE {
-        return Ok(Verdict::ruled_out(format!("its quota of {quota:.0} % ran out in {throttled} of {periods} periods only")));
+        return Ok(Verdict::ruled_out(format!(
+            "its quota of {quota:.0} % ran out in {throttled} of {periods} periods only"
+        )));
     }
     let name = backend.name(scene);
     let summary = format!("{name} may use {quota:.0} % of a CPU only, and is held back most of the time");
-    let says = format!("{}: the quota ran out in {throttled} of {periods} periods (nr_throttled)", cgroup.path);
+    let says =
+        format!("{}: the quota ran out in {throttled} of {periods} periods (nr_throttled)", cgroup.path);
     let unit = backend.unit(scene).map(|it| it.name.clone()).unwrap_or_default();
     let raised = (quota * 4.0).max(100.0);
     Ok(confirmed(summary)

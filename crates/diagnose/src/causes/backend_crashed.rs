@@ -34,14 +34,19 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             Outage::Died { unit, fact, words, deaths } => {
                 let reason = words.last().map(|it| format!(": {}", shortened(&it.says))).unwrap_or_default();
                 let summary = format!("{} died {} while it served{reason}", unit.name, times(deaths as u64));
-                let found = confirmed(summary).decisive(fact).supporting_each(words).only_likely_if(outage::by_timing(case));
+                let found = confirmed(summary)
+                    .decisive(fact)
+                    .supporting_each(words)
+                    .only_likely_if(outage::by_timing(case));
                 Ok(advice(case, found, Some(unit)).into())
             }
             Outage::None | Outage::Remote | Outage::Undefined => Ok(Verdict::NotIt),
             other => Ok(Verdict::ruled_out(outage::why_not(&other))),
         };
     }
-    if let other @ (Outage::StartFails { .. } | Outage::OomKilled { .. } | Outage::AddressTaken { .. }) = outage::of(case)? {
+    if let other @ (Outage::StartFails { .. } | Outage::OomKilled { .. } | Outage::AddressTaken { .. }) =
+        outage::of(case)?
+    {
         return Ok(Verdict::ruled_out(outage::why_not(&other)));
     }
     let unit = backend.unit(case.scene);
@@ -49,7 +54,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         deaths::would_be_seen(case)?;
         return Ok(Verdict::ruled_out("no process of the backend ended when the requests failed"));
     };
-    if deaths.death != Death::Crash {
+    if !matches!(deaths.death, Death::Crash | Death::Replaced) {
         let by = match deaths.death {
             Death::Oom => "the OOM killer",
             Death::Watchdog => "the backend's own watchdog",
@@ -58,15 +63,22 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out(format!("{by} ended the worker")));
     }
     let Some(fact) = deaths.fact() else { return Ok(Verdict::NotIt) };
-    let words = unit.zip(fact.at).map(|(unit, at)| crate::story::last_words(case.scene, &unit.name, at)).unwrap_or_default();
+    let words = unit
+        .zip(fact.at)
+        .map(|(unit, at)| crate::story::last_words(case.scene, &unit.name, at))
+        .unwrap_or_default();
     let on = match case.group.paths.as_slice() {
         [(path, _)] => format!(" on {path}"),
         _ => String::new(),
     };
     let summary = format!("{} dies while it serves{on}: {}", backend.name(case.scene), shortened(&fact.says));
     // A crash now and then beside many failures that have none near is not their cause.
-    let found = if deaths.share() >= 0.5 || deaths.covered >= 3 { confirmed(summary) } else { possible(summary) };
-    let counted = Fact::new("journal", format!("{} of {} failures have such an end within 3 s", deaths.covered, deaths.looked_at));
+    let found =
+        if deaths.share() >= 0.5 || deaths.covered >= 3 { confirmed(summary) } else { possible(summary) };
+    let counted = Fact::new(
+        "journal",
+        format!("{} of {} failures have such an end within 3 s", deaths.covered, deaths.looked_at),
+    );
     let words = words.into_iter().filter(|it| it.says != fact.says);
     let found = found.decisive(fact.clone()).supporting(counted).supporting_each(words);
     Ok(advice(case, found, unit).into())
@@ -82,10 +94,10 @@ fn advice(case: &Case, found: Found, unit: Option<&Unit>) -> Found {
             );
         }
         if unit.restart == "no" || unit.restart.is_empty() {
-            found = found.fix(
-                Fix::mitigate(format!("Let systemd restart {} when it dies", unit.name))
-                    .run(format!("systemctl edit {}   # [Service] Restart=on-failure, RestartSec=1", unit.name)),
-            );
+            found =
+                found.fix(Fix::mitigate(format!("Let systemd restart {} when it dies", unit.name)).run(
+                    format!("systemctl edit {}   # [Service] Restart=on-failure, RestartSec=1", unit.name),
+                ));
         }
         found = found.verify(format!("systemctl show -p NRestarts,ActiveState {}", unit.name));
     }
@@ -93,7 +105,9 @@ fn advice(case: &Case, found: Found, unit: Option<&Unit>) -> Found {
     if !paths.is_empty() && case.group.symptom != Symptom::ConnectRefused {
         found = found.fix(Fix::repair(format!("Mend what dies on {}", paths.join(", "))));
     }
-    found.verify(case.verify_command()).prevent("Alert on every unplanned end of the service, not only on 502s")
+    found
+        .verify(case.verify_command())
+        .prevent("Alert on every unplanned end of the service, not only on 502s")
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     });
     let found = match said {
         Some(event) => confirmed(summary).decisive(event.fact()).supporting_each(counted),
+        None if full.is_some_and(|(_, open, limit)| open >= limit) => {
+            counted.into_iter().fold(confirmed(summary), Found::decisive)
+        }
         None => likely(summary).supporting_each(counted),
     };
     let raised = limit.map_or(65536, |it| (it * 8).max(1024));

@@ -43,8 +43,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         && vitals::answers_greeting(case) != Some(true)
     {
         let state = first.state;
-        let how = if state == 'D' { "hangs in uninterruptible sleep" } else { "is stopped by a signal (SIGSTOP)" };
-        let found = confirmed(format!("{name} {how}: it accepts connections and answers none")).decisive(fact);
+        let how =
+            if state == 'D' { "hangs in uninterruptible sleep" } else { "is stopped by a signal (SIGSTOP)" };
+        let found =
+            confirmed(format!("{name} {how}: it accepts connections and answers none")).decisive(fact);
         return Ok(advice(case, found, queue, &stuck, state).into());
     }
     if vitals::answers_greeting(case) == Some(true) {
@@ -52,18 +54,25 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let meanwhile = vitals::answered_meanwhile(case).len();
     if meanwhile > 0 {
-        return Ok(Verdict::ruled_out(format!("it answered {} since the first failure", plural(meanwhile as u64, "request"))));
+        return Ok(Verdict::ruled_out(format!(
+            "it answered {} since the first failure",
+            plural(meanwhile as u64, "request")
+        )));
     }
-    let silent = vitals::greeting(case).is_some_and(|it| matches!(it.answer, Answer::Silent | Answer::NotConnected));
+    let silent =
+        vitals::greeting(case).is_some_and(|it| matches!(it.answer, Answer::Silent | Answer::NotConnected));
     if vitals::is_pool(backend.kind) || !silent {
         return Ok(Verdict::NotIt);
     }
-    let summary = format!("{name} accepts connections, and answers none since {}", scene.clock(case.group.first));
+    let summary =
+        format!("{name} accepts connections, and answers none since {}", scene.clock(case.group.first));
     let found = match &queue {
         Some(queue) => confirmed(summary).decisive(queue.clone()),
         None => likely(summary),
     };
-    let found = found.supporting_each(vitals::greeting_fact(case)).supporting_each(vitals::state_fact(case, &workers));
+    let found = found
+        .supporting_each(vitals::greeting_fact(case))
+        .supporting_each(vitals::state_fact(case, &workers));
     Ok(advice(case, found, None, &workers, 'S').into())
 }
 
@@ -73,11 +82,15 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
     let mut found = found.supporting_each(queue).supporting(case.failures_fact());
     if matches!(state, 'T' | 't') {
         let mut all = pids.clone();
-        let master = workers.first().and_then(|it| case.scene.process(it.ppid)).filter(|it| matches!(it.state, 'T' | 't'));
+        let master = workers
+            .first()
+            .and_then(|it| case.scene.process(it.ppid))
+            .filter(|it| matches!(it.state, 'T' | 't'));
         all.extend(master.map(|it| it.pid.to_string()));
         found = found.fix(Fix::mitigate("Let it go on").run(format!("kill -CONT {}", all.join(" "))));
     }
-    let mut restart = Fix::mitigate("Keep the evidence, then restart it").risk("requests in progress are lost");
+    let mut restart =
+        Fix::mitigate("Keep the evidence, then restart it").risk("requests in progress are lost");
     if let Some(pid) = pids.first() {
         restart = restart.run(format!("cat /proc/{pid}/stack /proc/{pid}/wchan /proc/{pid}/status"));
     }

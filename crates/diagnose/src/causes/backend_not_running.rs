@@ -55,7 +55,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             let mut found = found.supporting(case.failures_fact()).fix(start);
             if unit.file_state == "disabled" {
                 found = found.fix(
-                    Fix::repair("Let it come up after a boot as well").run(format!("systemctl enable {}", unit.name)),
+                    Fix::repair("Let it come up after a boot as well")
+                        .run(format!("systemctl enable {}", unit.name)),
                 );
             }
             Ok(found
@@ -69,7 +70,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             if let Some(there) = others.iter().find(|it| !it.dialled_otherwise) {
                 return Ok(Verdict::ruled_out(format!("{} listens at {}", there.name(), there.at)));
             }
-            let summary = format!("nothing listens at {}, and no service of this host is set up to", case.peer_name());
+            let summary =
+                format!("nothing listens at {}, and no service of this host is set up to", case.peer_name());
             Ok(likely(summary)
                 .confidence(0.8)
                 .supporting(nothing)

@@ -51,7 +51,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out("neither the kernel log nor systemd tells of a kill of this backend"));
     };
     let unit = backend.unit(scene);
-    let limit = unit.and_then(|it| it.memory_max_bytes).or_else(|| unit.and_then(|it| scene.cgroup(&it.cgroup)?.memory_max_bytes));
+    let limit = unit
+        .and_then(|it| it.memory_max_bytes)
+        .or_else(|| unit.and_then(|it| scene.cgroup(&it.cgroup)?.memory_max_bytes));
     let name = backend.name(scene);
     let over = limit.map(|it| format!(" (its limit is {} MiB)", it >> 20)).unwrap_or_default();
     let mut found = confirmed(format!("the kernel killed {name} for memory{over}")).decisive(fact);
@@ -73,7 +75,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         );
     }
     if let Some(unit) = unit.filter(|it| it.active_state != "active") {
-        found = found.fix(Fix::mitigate(format!("Start {}", unit.name)).run(format!("systemctl start {}", unit.name)));
+        found = found
+            .fix(Fix::mitigate(format!("Start {}", unit.name)).run(format!("systemctl start {}", unit.name)));
     }
     Ok(found
         .fix(Fix::repair("Find the request that takes the memory, or run fewer workers"))

@@ -34,7 +34,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let summary = format!("{} {what} when the requests failed{often}; it answers now", unit.name);
     let share = format!("{:.0} % of the failures lie in the gaps around its starts", covered * 100.0);
     let last = starts.last().map(|it| it.fact()).unwrap_or_else(|| outage::state_fact(scene, unit));
-    let found = if covered >= 0.8 { confirmed(summary).decisive(last) } else { possible(summary).supporting(last) };
+    let found =
+        if covered >= 0.8 { confirmed(summary).decisive(last) } else { possible(summary).supporting(last) };
     Ok(found
         .supporting(Fact::new("journal", share))
         .supporting(case.failures_fact())

@@ -59,7 +59,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => "takes longer than nginx waits".to_owned(),
     };
     let summary = format!("{on} {waits}; {} itself is well", backend.name(scene));
-    let quick = meanwhile.iter().filter_map(|it| it.request_time).fold(None, |most: Option<f64>, it| Some(most.map_or(it, |m| m.max(it))));
+    let quick = meanwhile
+        .iter()
+        .filter_map(|it| it.request_time)
+        .fold(None, |most: Option<f64>, it| Some(most.map_or(it, |m| m.max(it))));
     let others = (!meanwhile.is_empty()).then(|| {
         let within = quick.map(|it| format!(" within {}", span(it))).unwrap_or_default();
         let last = meanwhile[meanwhile.len() - 1];
@@ -73,12 +76,18 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     found = found.supporting_each(vitals::greeting_fact(case)).supporting(case.failures_fact());
     if let Some(took) = took {
-        found = found.supporting(Fact::new("access-log", format!("the failed requests were given up after {}", span(took))));
+        found = found.supporting(Fact::new(
+            "access-log",
+            format!("the failed requests were given up after {}", span(took)),
+        ));
     }
     found = found.supporting_each(slow_log(case));
     if let Some(setting) = setting {
         let place = setting.from.map(|it| scene.place(it)).unwrap_or_else(|| "nginx's default".to_owned());
-        found = found.supporting(Fact::new("config", format!("the read timeout there is {}", span(setting.value.as_secs_f64()))).reference(place));
+        found = found.supporting(
+            Fact::new("config", format!("the read timeout there is {}", span(setting.value.as_secs_f64())))
+                .reference(place),
+        );
     }
     found = found.fix(Fix::repair(format!("Make {on} faster, or move the work out of the request")));
     if let (Some(limit), Some(pass)) = (limit, scene.pass(case.group)) {
@@ -96,12 +105,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             }
         });
     }
-    Ok(found.verify(case.verify_command()).prevent("Alert on the 95th percentile of upstream_response_time per location").into())
+    Ok(found
+        .verify(case.verify_command())
+        .prevent("Alert on the 95th percentile of upstream_response_time per location")
+        .into())
 }
 
 /// How long the failed requests ran, when the access log tells: the median.
 pub fn took_seconds(case: &Case) -> Option<f64> {
-    let last = |it: &crate::failure::Access| it.last_attempt().and_then(|it| it.response_time).or(it.request_time);
+    let last =
+        |it: &crate::failure::Access| it.last_attempt().and_then(|it| it.response_time).or(it.request_time);
     let mut times: Vec<f64> = case.accesses().filter_map(last).collect();
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied()
@@ -109,7 +122,11 @@ pub fn took_seconds(case: &Case) -> Option<f64> {
 
 /// Seconds as people say them.
 pub fn span(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{} s", (seconds * 10.0).round() / 10.0) }
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{} s", (seconds * 10.0).round() / 10.0)
+    }
 }
 
 /// What PHP-FPM's slow log says about the pool near the failures.

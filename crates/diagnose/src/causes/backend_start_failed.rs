@@ -39,13 +39,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let reason = words.last().map(|it| format!(": {}", shortened(&it.says))).unwrap_or_default();
     let tried = if attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
-    let found = confirmed(format!("{} does not come up{tried}{reason}", unit.name)).decisive(fact).supporting_each(words);
+    let found = confirmed(format!("{} does not come up{tried}{reason}", unit.name))
+        .decisive(fact)
+        .supporting_each(words);
     let found = found.only_likely_if(outage::by_timing(case));
     let found = match case.backend()?.listening {
         None => found.supporting(nothing_listens(case)?),
         Some(_) => found,
     };
-    let unit_file = if unit.fragment_path.is_empty() { String::new() } else { format!(" ({})", unit.fragment_path) };
+    let unit_file =
+        if unit.fragment_path.is_empty() { String::new() } else { format!(" ({})", unit.fragment_path) };
     Ok(found
         .supporting(case.failures_fact())
         .fix(

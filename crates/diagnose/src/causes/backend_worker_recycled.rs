@@ -27,13 +27,22 @@ cause! {
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let backend = case.backend()?;
-    let Some(deaths) = deaths::near(case)?.filter(|it| it.death == Death::Recycled) else { return Ok(Verdict::NotIt) };
+    let Some(deaths) = deaths::near(case)?.filter(|it| it.death == Death::Recycled) else {
+        return Ok(Verdict::NotIt);
+    };
     let Some(fact) = deaths.fact() else { return Ok(Verdict::NotIt) };
     let name = backend.name(case.scene);
-    let summary = format!("{name} replaces workers that reached their request quota, and drops what they still hold");
-    let counted =
-        Fact::new("journal", format!("{} of {} failures have a worker's replacement near", deaths.covered, deaths.looked_at));
-    let found = if deaths.share() >= 0.6 { confirmed(summary).decisive(fact) } else { likely(summary).supporting(fact) };
+    let summary =
+        format!("{name} replaces workers that reached their request quota, and drops what they still hold");
+    let counted = Fact::new(
+        "journal",
+        format!("{} of {} failures have a worker's replacement near", deaths.covered, deaths.looked_at),
+    );
+    let found = if deaths.share() >= 0.6 {
+        confirmed(summary).decisive(fact)
+    } else {
+        likely(summary).supporting(fact)
+    };
     let unit = backend.unit(case.scene).map(|it| it.name.clone()).unwrap_or_default();
     Ok(found
         .supporting(counted)
@@ -43,7 +52,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
                 .run(format!("systemctl edit --full {unit}"))
                 .risk(format!("restarts {name}")),
         )
-        .fix(Fix::mitigate("Let nginx open a new connection for each request to this backend").because("then no request is sent on a connection of a worker that is about to end"))
+        .fix(
+            Fix::mitigate("Let nginx open a new connection for each request to this backend")
+                .because("then no request is sent on a connection of a worker that is about to end"),
+        )
         .verify(case.verify_command())
         .into())
 }

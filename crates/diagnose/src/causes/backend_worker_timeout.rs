@@ -36,9 +36,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let after = limit.map(|it| format!(" ({it})")).unwrap_or_default();
     let paths: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
     let on = if paths.is_empty() { "a long request".to_owned() } else { paths.join(", ") };
-    let counted = Fact::new("journal", format!("{} of {} failures have such a line within 3 s", deaths.covered, deaths.looked_at));
+    let counted = Fact::new(
+        "journal",
+        format!("{} of {} failures have such a line within 3 s", deaths.covered, deaths.looked_at),
+    );
     let summary = format!("{name} killed its own worker{after} while it worked on {on}");
-    let found = if deaths.share() >= 0.5 || deaths.covered >= 2 { confirmed(summary) } else { likely(summary) };
+    let found =
+        if deaths.share() >= 0.5 || deaths.covered >= 2 { confirmed(summary) } else { likely(summary) };
     Ok(found
         .decisive(fact)
         .supporting(counted)
@@ -59,7 +63,12 @@ fn limit_of(case: &Case, event: Option<&crate::events::Event>) -> (Option<String
     {
         let line = pool.line_of("request_terminate_timeout").unwrap_or(0);
         let fix = Fix::mitigate("Let PHP-FPM work longer on a request")
-            .edit(&pool.file, line, format!("request_terminate_timeout = {value}"), "request_terminate_timeout = 120s")
+            .edit(
+                &pool.file,
+                line,
+                format!("request_terminate_timeout = {value}"),
+                "request_terminate_timeout = 120s",
+            )
             .run(format!("systemctl reload {}", unit.map_or("php-fpm", |it| it.name.as_str())))
             .risk("a stuck script holds its child that long");
         return (Some(format!("request_terminate_timeout = {value}")), fix);
@@ -72,14 +81,19 @@ fn limit_of(case: &Case, event: Option<&crate::events::Event>) -> (Option<String
     let command = unit.map(|it| it.exec_start.as_str()).unwrap_or_default();
     let words: Vec<&str> = command.split_whitespace().collect();
     let flag = format!("--{option}");
-    let value = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(&flag)?.strip_prefix('=') {
-        Some(value) => Some(value.to_owned()),
-        None if **word == flag => words.get(index + 1).map(|it| (*it).to_owned()),
-        None => None,
+    let value = words.iter().enumerate().find_map(|(index, word)| {
+        match word.strip_prefix(&flag)?.strip_prefix('=') {
+            Some(value) => Some(value.to_owned()),
+            None if **word == flag => words.get(index + 1).map(|it| (*it).to_owned()),
+            None => None,
+        }
     });
-    let fix = Fix::mitigate(format!("Raise {option} of {}", backend.name(case.scene))).risk("a stuck request holds its worker that long");
+    let fix = Fix::mitigate(format!("Raise {option} of {}", backend.name(case.scene)))
+        .risk("a stuck request holds its worker that long");
     let fix = match unit {
-        Some(unit) => fix.run(format!("systemctl edit --full {}   # {flag} 120", unit.name)).run(format!("systemctl restart {}", unit.name)),
+        Some(unit) => fix
+            .run(format!("systemctl edit --full {}   # {flag} 120", unit.name))
+            .run(format!("systemctl restart {}", unit.name)),
         None => fix,
     };
     (value.map(|it| format!("{option} {it} s")), fix)

@@ -47,10 +47,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let changed = edited.fact(case.scene);
     let sure = help.proven && changed.is_some();
-    let since = changed.as_ref().and_then(|it| it.at).map(|at| format!(", changed at {}", case.scene.clock(at)));
-    let summary = format!("nginx still {}{}: it was not reloaded", help.difference, since.unwrap_or_default());
+    let since =
+        changed.as_ref().and_then(|it| it.at).map(|at| format!(", changed at {}", case.scene.clock(at)));
+    let summary =
+        format!("nginx still {}{}: it was not reloaded", help.difference, since.unwrap_or_default());
     let found = if sure { confirmed(summary) } else { likely(summary) };
-    let found = help.facts.into_iter().fold(found, |found, it| if sure { found.decisive(it) } else { found.supporting(it) });
+    let found = help
+        .facts
+        .into_iter()
+        .fold(found, |found, it| if sure { found.decisive(it) } else { found.supporting(it) });
     let found = match changed {
         Some(fact) if sure => found.decisive(fact),
         Some(fact) => found.supporting(fact),
@@ -97,7 +102,10 @@ mod tests {
     fn an_address_that_the_files_have_no_more_is_not_reloaded() {
         let report = check(&moved_to(8081, true), "config-not-reloaded: confirmed");
         let summary = &report.causes[0].summary;
-        assert!(summary.contains("dials 127.0.0.1:8080, while the files lead to 127.0.0.1:8081"), "{summary}");
+        assert!(
+            summary.contains("dials 127.0.0.1:8080, while the files lead to 127.0.0.1:8081"),
+            "{summary}"
+        );
     }
 
     #[test]

@@ -58,11 +58,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         true => confirmed(summary).decisive(refusal.fact),
         false => likely(summary).supporting(refusal.fact),
     };
-    let found = help.facts.into_iter().fold(found, |found, it| if sure { found.decisive(it) } else { found.supporting(it) });
+    let found = help
+        .facts
+        .into_iter()
+        .fold(found, |found, it| if sure { found.decisive(it) } else { found.supporting(it) });
     Ok(found
         .supporting_each(edited.fact(scene))
         .supporting(case.failures_fact())
-        .fix(fix.run(reload::command(scene)).risk("none for requests in flight; every other change in the files takes effect too"))
+        .fix(
+            fix.run(reload::command(scene))
+                .risk("none for requests in flight; every other change in the files takes effect too"),
+        )
         .verify(case.verify_command())
         .prevent("Run nginx -t before every reload, and alert on [emerg] lines in nginx's error log")
         .into())
@@ -92,7 +98,11 @@ mod tests {
     fn an_emergency_after_the_edit_is_a_refused_reload() {
         let line = "[emerg] 100#100: unexpected \"}\" in /etc/nginx/nginx.conf:14";
         let report = check(&moved(&[line]), "config-reload-failed: confirmed");
-        assert!(report.causes[0].fixes[0].title.contains("/etc/nginx/nginx.conf:14"), "{:?}", report.causes[0].fixes);
+        assert!(
+            report.causes[0].fixes[0].title.contains("/etc/nginx/nginx.conf:14"),
+            "{:?}",
+            report.causes[0].fixes
+        );
     }
 
     #[test]

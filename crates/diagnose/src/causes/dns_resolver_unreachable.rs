@@ -35,6 +35,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Some(_) => return Ok(Verdict::NotIt),
         None => false,
     };
+    // A line of the socket alone says less than those about the names that were asked for.
+    let named = |it: &crate::groups::FailureGroup| it.symptom == Symptom::ResolveTimeout && it.peer.is_some();
+    if case.peer().is_none() && case.scene.groups.iter().any(named) {
+        return Ok(Verdict::NotIt);
+    }
     let servers = servers(case);
     let asked =
         if servers.is_empty() { "the resolver of the configuration".to_owned() } else { servers.join(", ") };

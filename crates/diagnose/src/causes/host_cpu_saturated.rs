@@ -55,10 +55,20 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if most.is_empty() || theirs < mine || theirs < f64::from(host.cpus) * 100.0 * 0.6 {
         return Ok(Verdict::ruled_out("the CPU time goes to the backend itself"));
     }
-    let summary = format!("the host's CPUs are saturated ({busy:.0} % busy) by {}; {} gets too little of them", most.join(", "), backend.name(scene));
-    let fact = Fact::new("host", format!("{busy:.0} % of all CPU time was used during the collection")).reference("/proc/stat").at(scene.now());
-    let taken = processes.fact("process", format!("{} use {theirs:.0} % of a CPU, the backend {mine:.0} %", most.join(", ")));
-    let pressure = host.cpu_pressure_pct.map(|it| Fact::new("host", format!("some task waited for a CPU {it:.0} % of the last 10 s")).reference("/proc/pressure/cpu"));
+    let summary = format!(
+        "the host's CPUs are saturated ({busy:.0} % busy) by {}; {} gets too little of them",
+        most.join(", "),
+        backend.name(scene)
+    );
+    let fact = Fact::new("host", format!("{busy:.0} % of all CPU time was used during the collection"))
+        .reference("/proc/stat")
+        .at(scene.now());
+    let taken = processes
+        .fact("process", format!("{} use {theirs:.0} % of a CPU, the backend {mine:.0} %", most.join(", ")));
+    let pressure = host.cpu_pressure_pct.map(|it| {
+        Fact::new("host", format!("some task waited for a CPU {it:.0} % of the last 10 s"))
+            .reference("/proc/pressure/cpu")
+    });
     let unit = others.first().and_then(|it| it.unit.clone());
     let fix = Fix::mitigate(format!("Limit or stop {}", most.first().map_or("it", String::as_str)));
     let fix = match unit {

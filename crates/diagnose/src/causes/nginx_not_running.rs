@@ -33,7 +33,8 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
     };
     let unit = scene.nginx_unit().or_else(|| scene.unit("nginx.service"));
     let unit_name = unit.map_or("nginx.service", |it| it.name.as_str());
-    let none = all.fact("process", format!("{} is installed, and no nginx master process runs", nginx.binary));
+    let none =
+        all.fact("process", format!("{} is installed, and no nginx master process runs", nginx.binary));
     let state = unit.map(|it| crate::outage::state_fact(scene, it));
     let start = match unit {
         Some(unit) => format!("systemctl start {}", unit.name),
@@ -48,9 +49,11 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
             let who = holder.clone().unwrap_or_else(|| "another process".to_owned());
             let where_ = port.map_or_else(|| "its address".to_owned(), |it| format!("port {it}"));
             let fix = match &holder {
-                Some(holder) => Fix::repair(format!("Stop {holder} or move it off {where_}, then start nginx"))
-                    .risk(format!("whatever {holder} serves there goes away"))
-                    .run(start.clone()),
+                Some(holder) => {
+                    Fix::repair(format!("Stop {holder} or move it off {where_}, then start nginx"))
+                        .risk(format!("whatever {holder} serves there goes away"))
+                        .run(start.clone())
+                }
                 None => Fix::repair(format!("Free {where_}, then start nginx")).run(start.clone()),
             };
             confirmed(format!("nginx does not run: {where_} is taken by {who}, so it could not start"))
@@ -67,24 +70,40 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
             confirmed(format!("nginx does not run: it refused to start: {message}"))
                 .decisive(none)
                 .decisive(fact)
-                .supporting_each(scene.config.problems.first().map(|it| Fact::new("config", scene.problem(it))))
+                .supporting_each(
+                    scene.config.problems.first().map(|it| Fact::new("config", scene.problem(it))),
+                )
                 .fix(fix.run(format!("nginx -t && {start}")))
         }
         None => stopped(scene, unit, none, &start),
     };
-    Ok(found.supporting_each(state).verify(verify).prevent(format!("Alert when {unit_name} is not active")).into())
+    Ok(found
+        .supporting_each(state)
+        .verify(verify)
+        .prevent(format!("Alert when {unit_name} is not active"))
+        .into())
 }
 
 /// The last emergency of nginx, if it came at its last start and nothing of a later end is known.
 fn emergency<'s>(scene: &'s Scene, unit: Option<&Unit>) -> Option<(&'s Notice, Fact)> {
-    let last = scene.failures.notices.iter().rev().find(|it| it.level == Level::Emerg && !it.message.starts_with("still could not"));
+    let last = scene
+        .failures
+        .notices
+        .iter()
+        .rev()
+        .find(|it| it.level == Level::Emerg && !it.message.starts_with("still could not"));
     let last = last?;
     // An older emergency says nothing about a stop that somebody asked for afterwards.
-    let ended = unit.filter(|it| it.active_state == "inactive" && it.result == "success").and_then(|it| it.inactive_since);
+    let ended = unit
+        .filter(|it| it.active_state == "inactive" && it.result == "success")
+        .and_then(|it| it.inactive_since);
     if ended.is_some_and(|at| at > last.at + SignedDuration::from_secs(5)) {
         return None;
     }
-    let errno = last.errno.filter(|it| !last.message.contains(&format!("({it}: "))).map(|it| format!(" (errno {it})"));
+    let errno = last
+        .errno
+        .filter(|it| !last.message.contains(&format!("({it}: ")))
+        .map(|it| format!(" (errno {it})"));
     let says = format!("nginx: [emerg] {}{}", last.message, errno.unwrap_or_default());
     let fact = Fact::new("error-log", says).reference(last.reference.clone()).at(last.at);
     Some((last, fact))
@@ -119,20 +138,34 @@ fn holder(scene: &Scene, port: u16) -> Result<Option<(String, Fact)>, Blind> {
 
 /// nginx is down and did not complain: somebody stopped it, something killed it, or the files would not be accepted.
 fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found {
-    let since = unit.and_then(|it| it.inactive_since).map(|at| format!(" since {}", scene.clock(at))).unwrap_or_default();
-    if let Some(unit) = unit.filter(|it| it.active_state == "failed" && matches!(it.result.as_str(), "signal" | "oom-kill" | "core-dump"))
-    {
-        let how = if unit.result == "oom-kill" { "by the OOM killer".to_owned() } else { format!("by signal {}", unit.exit_status) };
+    let since = unit
+        .and_then(|it| it.inactive_since)
+        .map(|at| format!(" since {}", scene.clock(at)))
+        .unwrap_or_default();
+    if let Some(unit) = unit.filter(|it| {
+        it.active_state == "failed" && matches!(it.result.as_str(), "signal" | "oom-kill" | "core-dump")
+    }) {
+        let how = if unit.result == "oom-kill" {
+            "by the OOM killer".to_owned()
+        } else {
+            format!("by signal {}", unit.exit_status)
+        };
         return confirmed(format!("nginx does not run{since}: it was killed {how}"))
             .decisive(none)
             .fix(Fix::mitigate("Start nginx").run(start));
     }
     if let Some(problem) = scene.config.problems.first() {
         let text = scene.problem(problem);
-        return confirmed(format!("nginx does not run{since}, and its configuration would be refused: {text}"))
-            .decisive(none)
-            .supporting(Fact::new("config", text.clone()))
-            .fix(Fix::repair(format!("Mend {text}, then start nginx")).because(problem.advice.clone()).run(format!("nginx -t && {start}")));
+        return confirmed(format!(
+            "nginx does not run{since}, and its configuration would be refused: {text}"
+        ))
+        .decisive(none)
+        .supporting(Fact::new("config", text.clone()))
+        .fix(
+            Fix::repair(format!("Mend {text}, then start nginx"))
+                .because(problem.advice.clone())
+                .run(format!("nginx -t && {start}")),
+        );
     }
     let why = match unit {
         Some(unit) if unit.active_state == "failed" => format!("its unit failed ({})", unit.result),
@@ -142,9 +175,11 @@ fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found
         }
         _ => "somebody stopped it, and its configuration has no fault that could be seen".to_owned(),
     };
-    confirmed(format!("nginx does not run{since}: {why}"))
-        .decisive(none)
-        .fix(Fix::mitigate("Start nginx").run(format!("nginx -t && {start}")).risk("none known: its configuration parses"))
+    confirmed(format!("nginx does not run{since}: {why}")).decisive(none).fix(
+        Fix::mitigate("Start nginx")
+            .run(format!("nginx -t && {start}"))
+            .risk("none known: its configuration parses"),
+    )
 }
 
 #[cfg(test)]
@@ -162,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_stopped_nginx_is_named() {
-        let report = check(&down(passing_to("proxy_pass http://127.0.0.1:8080")), "nginx-not-running: confirmed");
+        let report =
+            check(&down(passing_to("proxy_pass http://127.0.0.1:8080")), "nginx-not-running: confirmed");
         assert!(report.causes[0].summary.contains("somebody stopped it"), "{}", report.causes[0].summary);
     }
 
@@ -172,14 +208,25 @@ mod tests {
         let mut host = logged(down(passing_to("proxy_pass http://127.0.0.1:8080")), &[line]);
         serving(&mut host, 400, "/usr/sbin/haproxy -db", "0.0.0.0:80");
         let report = check(&host, "nginx-not-running: confirmed");
-        assert!(report.causes[0].summary.contains("port 80 is taken by haproxy"), "{}", report.causes[0].summary);
+        assert!(
+            report.causes[0].summary.contains("port 80 is taken by haproxy"),
+            "{}",
+            report.causes[0].summary
+        );
     }
 
     #[test]
     fn a_refused_configuration_is_the_reason_with_its_place() {
         let line = "[emerg] 300#300: unknown directive \"proxy_red\" in /etc/nginx/nginx.conf:5";
-        let report = check(&logged(down(passing_to("proxy_pass http://127.0.0.1:1")), &[line]), "nginx-not-running: confirmed");
-        assert!(report.causes[0].fixes[0].title.contains("/etc/nginx/nginx.conf:5"), "{:?}", report.causes[0].fixes);
+        let report = check(
+            &logged(down(passing_to("proxy_pass http://127.0.0.1:1")), &[line]),
+            "nginx-not-running: confirmed",
+        );
+        assert!(
+            report.causes[0].fixes[0].title.contains("/etc/nginx/nginx.conf:5"),
+            "{:?}",
+            report.causes[0].fixes
+        );
     }
 
     #[test]

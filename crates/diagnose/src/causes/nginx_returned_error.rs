@@ -46,7 +46,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let access = Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
     let sure = last.tells_upstream || own.is_unconditional();
-    let quiet = scene.error_log_speaks().then(|| Fact::new("error-log", "nothing was logged about these requests"));
+    let quiet =
+        scene.error_log_speaks().then(|| Fact::new("error-log", "nothing was logged about these requests"));
     let finding = if sure {
         confirmed(summary).decisive(own.fact(scene)).decisive(access)
     } else {
@@ -65,24 +66,29 @@ fn switch_off(case: &Case, own: &own_answers::Own) -> Fix {
     let place = case.scene.place(own.answer.span);
     match own.answer.condition.as_deref() {
         // `if (-f $document_root/maintenance.on)` and its like are switches made of a file.
-        Some(condition) if condition.contains("-f ") || condition.contains("-e ") => {
-            Fix::repair(format!("Remove the file that switches it on: {condition} in {place}"))
-                .because("the answer is a maintenance switch; without the file requests go to the backend again")
+        Some(condition) if condition.contains("-f ") || condition.contains("-e ") => Fix::repair(format!(
+            "Remove the file that switches it on: {condition} in {place}"
+        ))
+        .because("the answer is a maintenance switch; without the file requests go to the backend again"),
+        Some(condition) => {
+            Fix::repair(format!("If these clients are to be served, change what {condition} tests ({place})"))
+                .because("the condition held for these requests; a map or a set decides it")
         }
-        Some(condition) => Fix::repair(format!("If these clients are to be served, change what {condition} tests ({place})"))
-            .because("the condition held for these requests; a map or a set decides it"),
-        None => Fix::repair(format!("Remove {} from {place}", own.words())).run("nginx -t && nginx -s reload"),
+        None => {
+            Fix::repair(format!("Remove {} from {place}", own.words())).run("nginx -t && nginx -s reload")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
     fn site(location: &str, upstream: &str, upstream_status: &str) -> Snapshot {
-        let server = format!("server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{location}\n}}\n}}");
+        let server = format!(
+            "server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{location}\n}}\n}}"
+        );
         let host = logged(configured(&server), &[]);
         requested(host, &[("GET /cart HTTP/1.1", 503, upstream, upstream_status, "-")])
     }
@@ -106,6 +112,10 @@ mod tests {
     fn an_error_page_that_only_dresses_a_status_is_no_source_of_it() {
         let host = site("error_page 503 /sorry.html;\nproxy_pass http://127.0.0.1:8000;", "-", "-");
         let report = crate::diagnose(&host);
-        assert!(!report.causes.iter().any(|it| it.cause.id == "nginx-returned-error"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "nginx-returned-error"),
+            "{}",
+            outline(&report)
+        );
     }
 }

@@ -20,8 +20,8 @@ cause! {
     /// `upstream-ipv6-mismatch`: there an IPv6 address is dialled without any IPv6. `ephemeral-ports-exhausted`: there
     /// `99` comes from connect(), not from bind().
     "no-route-to-upstream",
-    explains: [ConnectNoRoute, ConnectNetUnreachable, ConnectPermission, ConnectNoAddress, ConnectTimeout],
-    leads_to: ["upstream-blackholed", "passive-health-ejection"],
+    explains: [ConnectNoRoute, ConnectNetUnreachable, ConnectPermission, ConnectNoAddress, ConnectTimeout, UpstreamStatus],
+    leads_to: ["upstream-blackholed", "passive-health-ejection", "upstream-returned-error"],
     judge: Judge::Group(judge),
 }
 
@@ -33,13 +33,19 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if case.backend.as_ref().is_ok_and(|it| it.local) {
         return Ok(Verdict::NotIt);
     }
-    let unseen = Reading::not_asked();
     let sight = case.sight();
+    // Behind a blackhole route connect() fails with EINVAL, for which the error log has no symptom of its own.
+    let refused = sight.and_then(|it| it.connect.value()) == Some(&ConnectOutcome::Failed { errno: 22 });
+    if case.group.symptom == Symptom::UpstreamStatus && !refused {
+        return Ok(Verdict::NotIt);
+    }
+    let unseen = Reading::not_asked();
     let route = Blind::of("the route to the backend", sight.map_or(&unseen, |it| &it.route))?;
     let (kind, text) = (route.value.kind.as_str(), route.value.text.trim());
     let explanation = match kind {
         "none" => "this host has no route to it".to_owned(),
         "unreachable" | "prohibit" | "blackhole" | "throw" => format!("a route forbids it ({text})"),
+        _ if case.group.symptom == Symptom::UpstreamStatus => return Ok(Verdict::NotIt),
         _ => return neighbour(case, *peer),
     };
     // Without any IPv6 the missing route is not the point.

@@ -42,11 +42,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => String::new(),
     };
     let Some(pass) = case.scene.pass(case.group) else {
-        return Ok(confirmed(format!("The response header of {peer}{of} does not fit nginx's buffer for it"))
-            .decisive(decisive)
-            .fix(Fix::repair("Raise proxy_buffer_size (fastcgi_buffer_size …) where that pass is configured"))
-            .verify(case.verify_command())
-            .into());
+        return Ok(confirmed(format!(
+            "The response header of {peer}{of} does not fit nginx's buffer for it"
+        ))
+        .decisive(decisive)
+        .fix(Fix::repair("Raise proxy_buffer_size (fastcgi_buffer_size …) where that pass is configured"))
+        .verify(case.verify_command())
+        .into());
     };
     let settings: &Settings = &pass.settings;
     let prefix = pass.scheme.module().prefix();
@@ -66,7 +68,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .supporting(configured)
         .supporting_each(good_ones(case))
         .fix_maybe(raise(case, pass))
-        .fix(Fix::repair("Or let the application send less in its response header (fewer or shorter cookies)"))
+        .fix(Fix::repair(
+            "Or let the application send less in its response header (fewer or shorter cookies)",
+        ))
         .verify(case.verify_command())
         .prevent("Keep session data out of cookies; a response header above 8 KiB fails at most proxies")
         .into())
@@ -76,7 +80,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 fn good_ones(case: &Case) -> Option<Fact> {
     let peer = case.peer()?.to_string();
     let count: u64 = case.scene.successes().filter(|it| it.upstream == peer).map(|it| it.count).sum();
-    (count > 0).then(|| Fact::new("access-log", format!("{peer} answered {} well", plural(count, "other request"))))
+    (count > 0)
+        .then(|| Fact::new("access-log", format!("{peer} answered {} well", plural(count, "other request"))))
 }
 
 /// The buffers, large enough, with the relations that nginx insists on.
@@ -89,7 +94,8 @@ fn raise(case: &Case, pass: &Pass) -> Option<Fix> {
     let old = settings.buffer_size_bytes.value;
     let new = (old * 4).next_power_of_two().max(GENEROUS_BYTES);
     let title = format!("Raise {prefix}buffer_size from {} to {}", bytes(old), bytes(new));
-    let fix = Fix::repair(title).because(format!("costs up to {} of memory for each request in flight", bytes(new)));
+    let fix = Fix::repair(title)
+        .because(format!("costs up to {} of memory for each request in flight", bytes(new)));
     let mut edits = Edits::new(case.scene);
     // No buffer may be set inside an `if`.
     if pass.condition.is_some() && settings.buffer_size_bytes.from.is_none() {
@@ -99,19 +105,30 @@ fn raise(case: &Case, pass: &Pass) -> Option<Fix> {
     let buffers = &settings.buffers;
     let module = pass.scheme.module();
     // gRPC and memcached have one buffer only.
-    if matches!(module, nginx_conf::Module::Proxy | nginx_conf::Module::Fastcgi | nginx_conf::Module::Uwsgi | nginx_conf::Module::Scgi)
-    {
+    if matches!(
+        module,
+        nginx_conf::Module::Proxy
+            | nginx_conf::Module::Fastcgi
+            | nginx_conf::Module::Uwsgi
+            | nginx_conf::Module::Scgi
+    ) {
         let count = u64::from(buffers.value.count.max(4));
         let total = count * buffers.value.size_bytes;
         let busy = match settings.busy_buffers_size_bytes.from {
             Some(_) => settings.busy_buffers_size_bytes.value.max(new),
             None => 2 * new.max(buffers.value.size_bytes),
         };
-        let each = if busy < total.saturating_sub(buffers.value.size_bytes) { buffers.value.size_bytes } else { new };
+        let each = if busy < total.saturating_sub(buffers.value.size_bytes) {
+            buffers.value.size_bytes
+        } else {
+            new
+        };
         if each != buffers.value.size_bytes {
             edits.set(buffers, &format!("{prefix}buffers {count} {};", short(each)), pass.span)?;
         }
-        if settings.busy_buffers_size_bytes.from.is_some() && settings.busy_buffers_size_bytes.value < new.max(each) {
+        if settings.busy_buffers_size_bytes.from.is_some()
+            && settings.busy_buffers_size_bytes.value < new.max(each)
+        {
             let busy = format!("{prefix}busy_buffers_size {};", short(2 * new.max(each)));
             edits.set(&settings.busy_buffers_size_bytes, &busy, pass.span)?;
         }
@@ -129,13 +146,15 @@ fn bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
     fn too_big(http: &str) -> Snapshot {
-        let line =
-            failed("upstream sent too big header", "reading response header from upstream", "http://127.0.0.1:8000/cart");
+        let line = failed(
+            "upstream sent too big header",
+            "reading response header from upstream",
+            "http://127.0.0.1:8000/cart",
+        );
         logged(configured(http), &[&line])
     }
 
@@ -145,7 +164,8 @@ mod tests {
 
     #[test]
     fn the_buffer_that_applies_is_named_and_raised() {
-        let host = too_big(&site("proxy_buffer_size 4k;\nproxy_buffers 8 4k;\nproxy_pass http://127.0.0.1:8000;"));
+        let host =
+            too_big(&site("proxy_buffer_size 4k;\nproxy_buffers 8 4k;\nproxy_pass http://127.0.0.1:8000;"));
         let report = check(&host, "response-header-too-big: confirmed");
         let edits: Vec<&str> = report.causes[0].fixes[0].edits.iter().map(|it| it.new.as_str()).collect();
         assert_eq!(edits, ["proxy_buffer_size 32k;", "proxy_buffers 8 32k;"]);
@@ -154,14 +174,16 @@ mod tests {
 
     #[test]
     fn a_default_is_set_behind_the_pass() {
-        let report = check(&too_big(&site("proxy_pass http://127.0.0.1:8000;")), "response-header-too-big: confirmed");
+        let report =
+            check(&too_big(&site("proxy_pass http://127.0.0.1:8000;")), "response-header-too-big: confirmed");
         let edit = &report.causes[0].fixes[0].edits[0];
         assert_eq!(edit.new, "proxy_pass http://127.0.0.1:8000; proxy_buffers 8 32k; proxy_buffer_size 32k;");
     }
 
     #[test]
     fn busy_buffers_that_are_set_stay_large_enough() {
-        let location = "proxy_buffer_size 8k;\nproxy_busy_buffers_size 16k;\nproxy_pass http://127.0.0.1:8000;";
+        let location =
+            "proxy_buffer_size 8k;\nproxy_busy_buffers_size 16k;\nproxy_pass http://127.0.0.1:8000;";
         let report = check(&too_big(&site(location)), "response-header-too-big: confirmed");
         let edits: Vec<&str> = report.causes[0].fixes[0].edits.iter().map(|it| it.new.as_str()).collect();
         assert!(edits.contains(&"proxy_busy_buffers_size 64k;"), "{edits:?}");
@@ -169,8 +191,17 @@ mod tests {
 
     #[test]
     fn a_malformed_header_is_another_cause() {
-        let line = failed("upstream sent invalid header", "reading response header from upstream", "http://127.0.0.1:8000/");
-        let report = crate::diagnose(&logged(configured(&site("proxy_pass http://127.0.0.1:8000;")), &[&line]));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "response-header-too-big"), "{}", outline(&report));
+        let line = failed(
+            "upstream sent invalid header",
+            "reading response header from upstream",
+            "http://127.0.0.1:8000/",
+        );
+        let report =
+            crate::diagnose(&logged(configured(&site("proxy_pass http://127.0.0.1:8000;")), &[&line]));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "response-header-too-big"),
+            "{}",
+            outline(&report)
+        );
     }
 }

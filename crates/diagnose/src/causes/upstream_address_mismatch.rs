@@ -26,29 +26,35 @@ cause! {
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let backend = case.backend()?;
-    let Some(dialled) = backend.dialled.first().copied().filter(|_| backend.local) else { return Ok(Verdict::NotIt) };
+    let Some(dialled) = backend.dialled.first().copied().filter(|_| backend.local) else {
+        return Ok(Verdict::NotIt);
+    };
     if let Some(there) = &backend.listening {
         return Ok(Verdict::ruled_out(format!("{} accepts connections to it", there.address)));
     }
     let listeners = case.scene.listeners()?;
-    let same_port = |it: &&Listener| it.address.port() == dialled.port() && it.address.is_ipv4() == dialled.is_ipv4();
+    let same_port =
+        |it: &&Listener| it.address.port() == dialled.port() && it.address.is_ipv4() == dialled.is_ipv4();
     let Some(there) = listeners.value.iter().find(same_port) else {
         return Ok(Verdict::ruled_out(format!("nothing listens on port {} at all", dialled.port())));
     };
     let process = there.pids.iter().find_map(|pid| case.scene.process(*pid));
     let unit = process.and_then(|it| it.unit.as_deref());
     let who = unit.or(process.map(|it| it.name.as_str())).unwrap_or("another process");
-    let summary =
-        format!("nginx dials {dialled}, but {who} listens on {} only: each connection is refused", there.address);
-    let found = confirmed(summary)
-        .decisive(listeners.fact("socket", format!("only {} has port {}", there.address, dialled.port())))
-        .supporting(case.failures_fact())
-        .fix_maybe(dial_instead(case, &there.address.to_string()))
-        .fix(
-            Fix::repair(format!("Bind {who} to {} (or to all addresses)", dialled.ip()))
-                .risk(format!("restarts {who}; every network that reaches {} can then talk to it", dialled.ip())),
-        )
-        .verify(case.verify_command());
+    let summary = format!(
+        "nginx dials {dialled}, but {who} listens on {} only: each connection is refused",
+        there.address
+    );
+    let found =
+        confirmed(summary)
+            .decisive(listeners.fact("socket", format!("only {} has port {}", there.address, dialled.port())))
+            .supporting(case.failures_fact())
+            .fix_maybe(dial_instead(case, &there.address.to_string()))
+            .fix(Fix::repair(format!("Bind {who} to {} (or to all addresses)", dialled.ip())).risk(format!(
+                "restarts {who}; every network that reaches {} can then talk to it",
+                dialled.ip()
+            )))
+            .verify(case.verify_command());
     Ok(found.into())
 }
 
@@ -70,8 +76,11 @@ mod tests {
             uid: 33,
         };
         let host = passing_to("proxy_pass http://10.0.0.5:8080");
-        let line =
-            failed("connect() failed (111: Connection refused)", "connecting to upstream", "http://10.0.0.5:8080/cart");
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://10.0.0.5:8080/cart",
+        );
         logged(host, &[&line]).with(|it| it.net.listeners = seen(vec![listener]))
     }
 
@@ -83,7 +92,11 @@ mod tests {
 
     #[test]
     fn another_port_is_another_cause() {
-        check_ruled_out(&listening_on("127.0.0.1:9000"), "upstream-address-mismatch", "nothing listens on port 8080");
+        check_ruled_out(
+            &listening_on("127.0.0.1:9000"),
+            "upstream-address-mismatch",
+            "nothing listens on port 8080",
+        );
     }
 
     #[test]

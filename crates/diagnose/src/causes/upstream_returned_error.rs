@@ -45,16 +45,21 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let fact = |says: String| Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
     // nginx never makes a 503 of its own for an attempt, and has a header time only when a header came.
     let found = match attempt.header_time {
-        Some(seconds) => confirmed(summary)
-            .decisive(fact(format!("{peer} sent a response header with status {status} after {seconds:.3} s"))),
-        None if status == 503 || status > 504 => confirmed(summary)
-            .decisive(fact(format!("$upstream_status is {status}, and nginx has no such answer of its own for an attempt"))),
+        Some(seconds) => confirmed(summary).decisive(fact(format!(
+            "{peer} sent a response header with status {status} after {seconds:.3} s"
+        ))),
+        None if status == 503 || status > 504 => confirmed(summary).decisive(fact(format!(
+            "$upstream_status is {status}, and nginx has no such answer of its own for an attempt"
+        ))),
         None if case.scene.error_log_speaks() => likely(summary)
             .confidence(0.85)
             .supporting(fact(format!("$upstream_status is {status}, {}", times(case.group.count)))),
         None => possible(summary).supporting(fact(format!("$upstream_status is {status}"))),
     };
-    let quiet = case.scene.error_log_speaks().then(|| Fact::new("error-log", "nothing was logged about these requests"));
+    let quiet = case
+        .scene
+        .error_log_speaks()
+        .then(|| Fact::new("error-log", "nothing was logged about these requests"));
     Ok(told(case, found.supporting_each(quiet)).into())
 }
 
@@ -67,7 +72,8 @@ fn unsaid(case: &Case) -> Result<Verdict, Blind> {
     }
     let status = last.status;
     let summary = format!("{} answers {status}{} itself; nginx only passes it on", pass, paths(case));
-    let says = format!("status {status}, {}, and the error log has nothing about it", times(case.group.count));
+    let says =
+        format!("status {status}, {}, and the error log has nothing about it", times(case.group.count));
     let fact = Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
     let found = match own_answers::find(case).first() {
         Some(own) => possible(summary).supporting(fact).contradicting(own.fact(case.scene)),
@@ -92,7 +98,9 @@ fn told(case: &Case, found: Found) -> Found {
 
 fn name(case: &Case) -> String {
     match &case.backend {
-        Ok(backend) if backend.unit(case.scene).is_some() => format!("{} at {}", backend.name(case.scene), backend.peer),
+        Ok(backend) if backend.unit(case.scene).is_some() => {
+            format!("{} at {}", backend.name(case.scene), backend.peer)
+        }
         _ => case.peer_name(),
     }
 }
@@ -118,7 +126,6 @@ fn route(case: &Case) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
@@ -140,6 +147,10 @@ mod tests {
     #[test]
     fn without_an_attempt_nobody_but_nginx_answered() {
         let report = crate::diagnose(&answered(503, "-", "-"));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "upstream-returned-error"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "upstream-returned-error"),
+            "{}",
+            outline(&report)
+        );
     }
 }

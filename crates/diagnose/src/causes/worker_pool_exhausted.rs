@@ -61,14 +61,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let meanwhile = vitals::answered_meanwhile(case);
     if let Some(last) = meanwhile.last() {
-        let says = format!("{} still answered since the first failure", plural(meanwhile.len() as u64, "request"));
+        let says =
+            format!("{} still answered since the first failure", plural(meanwhile.len() as u64, "request"));
         found = found.supporting(Fact::new("access-log", says).reference(last.reference.clone()).at(last.at));
     }
     let more = workers.len() * 2;
     let fix = Fix::mitigate(format!("Run {more} workers instead of {}", workers.len()))
         .risk(format!("restarts {name}; each worker takes memory"));
     let fix = match unit {
-        Some(unit) => fix.run(format!("systemctl edit --full {}", unit.name)).run(format!("systemctl restart {}", unit.name)),
+        Some(unit) => fix
+            .run(format!("systemctl edit --full {}", unit.name))
+            .run(format!("systemctl restart {}", unit.name)),
         None => fix,
     };
     Ok(found
