@@ -384,8 +384,8 @@ fn bind_failure(scene: &Scene, unit: &Unit) -> Option<Fact> {
 pub fn oom_kill(scene: &Scene, unit: &Unit, lives: &[Life], first: Timestamp) -> Option<Fact> {
     let since = first - SignedDuration::from_secs(30);
     let inside = |cgroup: &str| {
-        !unit.cgroup.is_empty() && cgroup.starts_with(&unit.cgroup)
-            || cgroup.split('/').any(|it| it == unit.name)
+        let below = cgroup.strip_prefix(unit.cgroup.as_str()).filter(|_| !unit.cgroup.is_empty());
+        below.is_some_and(|it| it.is_empty() || it.starts_with('/')) || cgroup.split('/').any(|it| it == unit.name)
     };
     let kernel = scene.events.iter().filter(|it| it.at >= since).find(|it| match &it.kind {
         EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup),
@@ -414,5 +414,125 @@ pub fn why_not(outage: &Outage) -> String {
         Outage::Died { unit, .. } => format!("{} had served and died", unit.name),
         Outage::OomKilled { unit, .. } => format!("the OOM killer took {}", unit.name),
         Outage::Restarting { unit, .. } => format!("{} was (re)started at that time", unit.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const OK: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
+    const BAD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.000");
+
+    /// What became of the backend of the first group of failures.
+    #[track_caller]
+    fn became(host: &Snapshot, expected: &str) {
+        let found = with_scene(host, |scene| {
+            let group = &scene.groups[0];
+            let backend = crate::service::Backend::of(scene, group.peer.as_ref().unwrap());
+            match of(&Case { scene, group, backend: &backend }) {
+                Ok(outage) => why_not(&outage),
+                Err(blind) => format!("blind: {}", blind.what),
+            }
+        });
+        assert_eq!(found, expected);
+    }
+
+    /// A backend that answered until 13 seconds before the collection and was refused since; no unit names its port.
+    fn silent() -> Snapshot {
+        let host = requested(passing_to("proxy_pass http://127.0.0.1:8080"), &[OK, OK, BAD, BAD, BAD]);
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        logged(host, &[&line, &line, &line])
+    }
+
+    #[test]
+    fn a_unit_that_failed_just_then_is_the_one_that_says_nothing_of_its_port() {
+        let host = silent().with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/opt/shop/bin/shopd".into();
+                (it.active_state, it.result, it.exit_code) =
+                    ("failed".into(), "signal".into(), "killed".into());
+                (it.main_started_at, it.main_exited_at) = (Some(ago(86_400)), Some(ago(13)));
+            });
+        });
+        became(&host, "shop.service had served and died");
+        let report = crate::diagnose(&host);
+        let crash = report.causes.iter().find(|it| it.cause.id == "backend-crashed");
+        // Only the time speaks for it.
+        assert_ne!(crash.map(|it| it.certainty), Some(crate::Certainty::Confirmed), "{}", outline(&report));
+    }
+
+    #[test]
+    fn a_unit_that_failed_long_before_or_is_no_backend_is_not_blamed() {
+        let host = silent().with(|it| {
+            unit(it, "backup.service", |it| {
+                it.exec_start = "/opt/backup/run".into();
+                (it.active_state, it.main_exited_at) = ("failed".into(), Some(ago(900)));
+            });
+            unit(it, "ssh.service", |it| {
+                it.exec_start = "/usr/sbin/sshd -D".into();
+                (it.active_state, it.main_exited_at) = ("failed".into(), Some(ago(13)));
+            });
+        });
+        became(&host, "nothing on this host is set up to listen there");
+    }
+
+    #[test]
+    fn a_backend_of_another_host_is_out_of_sight() {
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://10.0.0.7:80/cart",
+        );
+        became(&logged(passing_to("proxy_pass http://10.0.0.7"), &[&line]), "the backend is on another host");
+    }
+
+    #[test]
+    fn an_oom_kill_at_the_time_of_an_older_unit_s_end_is_not_forgotten() {
+        let host = silent().with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
+                (it.active_state, it.result) = ("failed".into(), "oom-kill".into());
+            });
+        });
+        became(&host, "the OOM killer took shop.service");
+    }
+
+    #[test]
+    fn a_cgroup_whose_name_only_begins_alike_is_another_one() {
+        let host = silent().with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
+                it.cgroup = "/system.slice/shop".into();
+            });
+            let killed = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,\
+                          oom_memcg=/system.slice/shop2,task_memcg=/system.slice/shop2,task=java,pid=77,uid=0";
+            kernel(it, 13, killed);
+        });
+        became(&host, "shop.service was stopped, it did not fail");
+    }
+
+    #[test]
+    fn units_that_may_not_be_seen_could_define_it() {
+        became(&silent().with(|it| it.units = denied()), "blind: systemd units");
+    }
+
+    #[test]
+    fn good_answers_are_those_of_this_peer_alone() {
+        let other = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8081", "200", "0.010");
+        let own_error = ("GET /cart HTTP/1.1", 500, "127.0.0.1:8080", "500", "0.010");
+        let host = requested(passing_to("proxy_pass http://127.0.0.1:8080"), &[OK, other, own_error, BAD]);
+        let count = with_scene(&host, |scene| {
+            let group = &scene.groups[0];
+            let backend = crate::service::Backend::of(scene, group.peer.as_ref().unwrap());
+            good_answers(&Case { scene, group, backend: &backend }).count()
+        });
+        assert_eq!(count, 1);
     }
 }
