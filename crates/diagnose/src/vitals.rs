@@ -141,3 +141,116 @@ pub fn state_fact(case: &Case, processes: &[&Process]) -> Option<Fact> {
             .reference(format!("/proc/{}/stat", first.pid)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const READING: &str = "reading response header from upstream";
+
+    /// Looks at the backend of the first group of failures: timeouts at 127.0.0.1:8000.
+    fn look<T>(change: impl FnOnce(&mut Snapshot), look: impl FnOnce(&Case, &Backend) -> T) -> T {
+        let line = failed(LATE, READING, "http://127.0.0.1:8000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]).with(change);
+        with_scene(&host, |scene| {
+            let group = &scene.groups[0];
+            let backend = Backend::of(scene, group.peer.as_ref().unwrap());
+            let case = Case { scene, group, backend: &backend };
+            look(&case, backend.as_ref().unwrap())
+        })
+    }
+
+    #[track_caller]
+    fn workers_are(change: impl FnOnce(&mut Snapshot), expected: &[u32]) {
+        let pids =
+            look(change, |case, backend| workers(case, backend).iter().map(|it| it.pid).collect::<Vec<_>>());
+        assert_eq!(pids, expected);
+    }
+
+    fn gunicorn(host: &mut Snapshot) {
+        serving(host, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn a_master_is_no_worker() {
+        workers_are(
+            |it| {
+                gunicorn(it);
+                worker(it, 300, 301, 'S');
+                worker(it, 300, 302, 'S');
+            },
+            &[301, 302],
+        );
+    }
+
+    #[test]
+    fn a_program_of_one_process_does_its_own_work() {
+        workers_are(gunicorn, &[300]);
+    }
+
+    #[test]
+    fn a_tool_that_a_program_runs_is_no_worker() {
+        let with_tool = |it: &mut Snapshot| {
+            serving(it, 300, "/usr/bin/node server.js --port 8000", "127.0.0.1:8000");
+            worker(it, 300, 301, 'S');
+            process(it, 301, |it| {
+                (it.name, it.arguments) = ("convert".into(), vec!["/usr/bin/convert".into()])
+            });
+        };
+        let pids = look(with_tool, |case, backend| {
+            workers(case, backend).iter().map(|it| it.pid).collect::<Vec<_>>()
+        });
+        assert!(pids.contains(&300), "{pids:?}");
+    }
+
+    #[test]
+    fn one_stuck_worker_of_two_does_not_stop_a_pool() {
+        let one = |it: &mut Snapshot| {
+            gunicorn(it);
+            worker(it, 300, 301, 'D');
+            worker(it, 300, 302, 'S');
+        };
+        assert!(look(one, |case, backend| stuck(case, backend).is_empty()));
+        let both = |it: &mut Snapshot| {
+            gunicorn(it);
+            worker(it, 300, 301, 'D');
+            worker(it, 300, 302, 'T');
+        };
+        assert_eq!(look(both, |case, backend| stuck(case, backend).len()), 2);
+    }
+
+    #[test]
+    fn a_queue_is_a_fact_only_when_somebody_waits_in_it() {
+        let waiting = |count: u32| {
+            let change = |it: &mut Snapshot| {
+                gunicorn(it);
+                queued(it, count);
+            };
+            look(change, |_, backend| queue_fact(backend).map(|it| it.says))
+        };
+        assert_eq!(waiting(0), None);
+        assert_eq!(
+            waiting(1).as_deref(),
+            Some("1 connection waits to be accepted at 127.0.0.1:8000 (backlog 511)")
+        );
+        assert_eq!(
+            waiting(2).as_deref(),
+            Some("2 connections wait to be accepted at 127.0.0.1:8000 (backlog 511)")
+        );
+    }
+
+    #[test]
+    fn a_greeting_in_another_protocol_is_no_answer_to_ours() {
+        use snapshot::Protocol::{Http, Tls};
+        let tls = |it: &mut Snapshot| {
+            gunicorn(it);
+            greeted(it, "127.0.0.1:8000", Http, Answer::Closed);
+            greeted(it, "127.0.0.1:8000", Tls, Answer::Spoken);
+        };
+        assert!(look(tls, |case, _| speaks_otherwise(case) && answers_greeting(case) == Some(false)));
+        assert_eq!(look(gunicorn, |case, _| answers_greeting(case)), None);
+    }
+}
