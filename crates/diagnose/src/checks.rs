@@ -71,9 +71,10 @@ fn list(names: &[&str]) -> String {
 fn port(backends: &HashMap<Peer, Result<Backend, Blind>>) -> Answer {
     let mut dead: Vec<String> = Vec::new();
     let mut looked = 0;
+    let mut unseen: Option<&Blind> = None;
     for backend in backends.values() {
         match backend {
-            Err(_) => continue,
+            Err(blind) => unseen = Some(blind),
             Ok(it) if !it.local => {}
             Ok(it) => {
                 looked += 1;
@@ -86,6 +87,7 @@ fn port(backends: &HashMap<Peer, Result<Backend, Blind>>) -> Answer {
     dead.sort();
     let dead: Vec<&str> = dead.iter().map(String::as_str).collect();
     match (looked, dead.len()) {
+        (_, 0) if unseen.is_some() => (CheckState::Skipped, unseen.map(|it| it.why.clone()).unwrap_or_default()),
         (0, _) => (CheckState::Ok, "no failing backend on this host".into()),
         (_, 0) => (CheckState::Ok, "every failing local backend listens".into()),
         _ => (CheckState::Fail, format!("nothing listens at {}", list(&dead))),
@@ -263,4 +265,150 @@ fn recent_changes(scene: &Scene, causes: &[Finding]) -> Answer {
     let shown: Vec<String> = near.iter().map(|it| format!("{} ({})", it.path, scene.clock(it.at))).collect();
     let state = if causes.is_empty() { CheckState::Ok } else { CheckState::Warn };
     (state, format!("changed: {}", list(&shown.iter().map(String::as_str).collect::<Vec<_>>())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::{Change, FilterVerdict, Lookup, Resolution, Route, Snapshot};
+
+    /// The state and the words of one step of the checklist.
+    #[track_caller]
+    fn step(host: &Snapshot, id: &str, state: CheckState, says: &str) {
+        let report = crate::diagnose(host);
+        let check = report.checks.iter().find(|it| it.id == id).expect("a step of the list");
+        assert_eq!((check.state, check.says.as_str()), (state, says));
+    }
+
+    #[test]
+    fn nginx_that_does_not_run_fails_the_first_step() {
+        step(&Snapshot::quiet(), "process", CheckState::Ok, "nginx runs (pid 100, 1 worker)");
+        let none = Snapshot::quiet().with(|it| it.nginx = seen(Vec::new()));
+        step(&none, "process", CheckState::Fail, "no nginx was found");
+    }
+
+    #[test]
+    fn failed_units_are_listed_up_to_four() {
+        let host = Snapshot::quiet().with(|it| {
+            for name in ["a.service", "b.service", "c.service", "d.service", "e.service"] {
+                unit(it, name, |it| it.active_state = "failed".into());
+            }
+        });
+        let says =
+            "nginx runs (1 worker); failed units: a.service, b.service, c.service, d.service and 1 more";
+        step(&host, "process", CheckState::Warn, says);
+    }
+
+    #[test]
+    fn a_port_that_nobody_holds_is_named() {
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+        step(&host, "port", CheckState::Fail, "nothing listens at 127.0.0.1:8080");
+        step(&Snapshot::quiet(), "port", CheckState::Ok, "no failing backend on this host");
+    }
+
+    #[test]
+    fn sockets_that_may_not_be_seen_are_not_called_fine() {
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+        step(&host.with(|it| it.net.listeners = denied()), "port", CheckState::Skipped, "permission denied");
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_named() {
+        let lost =
+            Resolution { name: "app.internal".into(), system: Lookup::NotFound, resolvers: Vec::new() };
+        let host = Snapshot::quiet().with(|it| sight(it, "app.internal:80", |it| it.resolution = seen(lost)));
+        step(&host, "address", CheckState::Warn, "does not resolve here: app.internal");
+    }
+
+    #[test]
+    fn a_configuration_that_may_not_be_read_is_skipped() {
+        let host = Snapshot::quiet().with(|it| {
+            let Reading::Seen(nginx) = &mut it.nginx else { return };
+            nginx.value[0].config = denied();
+        });
+        step(&host, "configuration", CheckState::Skipped, "permission denied");
+    }
+
+    #[test]
+    fn a_log_that_may_not_be_read_is_named() {
+        let host = logged(Snapshot::quiet(), &[]).with(|it| it.logs[0].lines = denied());
+        step(&host, "logs", CheckState::Skipped, "unreadable: /var/log/nginx/error.log");
+        step(&Snapshot::quiet(), "logs", CheckState::Skipped, "the configuration names no log");
+        step(&logged(Snapshot::quiet(), &[]), "logs", CheckState::Ok, "1 log read, no failure in the window");
+    }
+
+    #[test]
+    fn a_full_disk_counts_in_bytes_and_in_inodes() {
+        let disk = |bytes: u64, inodes: Option<u64>| {
+            let disk = Disk {
+                path: "/var/lib/nginx".into(),
+                used_for: "proxy_temp_path".into(),
+                total_bytes: 100 << 20,
+                available_bytes: bytes << 20,
+                total_inodes: inodes.map(|_| 1000),
+                available_inodes: inodes,
+                read_only: false,
+                node: None,
+                worker_may_write: None,
+                closed_by: None,
+            };
+            Snapshot::quiet().with(|it| it.disks = seen(vec![disk]))
+        };
+        step(&disk(50, None), "resources", CheckState::Ok, "memory, disks and descriptors have room");
+        step(&disk(1, None), "resources", CheckState::Warn, "/var/lib/nginx: 1 MiB free");
+        step(&disk(50, Some(3)), "resources", CheckState::Warn, "/var/lib/nginx: 3 inodes free");
+        step(
+            &Snapshot::quiet().with(|it| it.disks = denied()),
+            "resources",
+            CheckState::Skipped,
+            "permission denied",
+        );
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_packets_is_named() {
+        let verdict = FilterVerdict {
+            action: FilterAction::Drop,
+            rule: "tcp dport 80 drop".into(),
+            chain: "inet filter output".into(),
+            not_understood: Vec::new(),
+            counter_moved: None,
+        };
+        let host = Snapshot::quiet().with(|it| sight(it, "10.0.0.7:80", |it| it.filter = seen(verdict)));
+        step(&host, "network", CheckState::Fail, "packets to 10.0.0.7:80 are dropped");
+        let route = Route {
+            kind: "prohibit".into(),
+            interface: String::new(),
+            gateway: None,
+            source: None,
+            text: String::new(),
+        };
+        let host = Snapshot::quiet().with(|it| sight(it, "10.0.0.7:80", |it| it.route = seen(route)));
+        step(&host, "network", CheckState::Fail, "no usable route to 10.0.0.7:80");
+    }
+
+    #[test]
+    fn only_changes_shortly_before_are_news() {
+        let changed = |seconds: i64| {
+            let change = Change {
+                path: "/etc/nginx/nginx.conf".into(),
+                what: "nginx configuration".into(),
+                at: ago(seconds),
+            };
+            Snapshot::quiet().with(|it| it.changes = seen(vec![change]))
+        };
+        step(&changed(60), "recent-changes", CheckState::Ok, "changed: /etc/nginx/nginx.conf (13:02:10)");
+        step(&changed(86_400), "recent-changes", CheckState::Ok, "nothing changed in the last two hours");
+    }
 }
