@@ -144,3 +144,92 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     }
     Ok(best)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Backend;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const READING: &str = "reading response header from upstream";
+
+    /// gunicorn hung up four times, 13 to 10 seconds before the collection. What ended its workers then, how many of
+    /// the failures that covers.
+    #[track_caller]
+    fn ended(change: impl FnOnce(&mut Snapshot), expected: Option<(Death, usize)>) {
+        let line = failed(CLOSED, READING, "http://127.0.0.1:8000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[line.as_str(); 4]).with(|it| {
+            serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 shop:app", "127.0.0.1:8000");
+            worker(it, 300, 301, 'S');
+        });
+        let found = with_scene(&host.with(change), |scene| {
+            let group = &scene.groups[0];
+            let backend = Backend::of(scene, group.peer.as_ref().unwrap());
+            near(&Case { scene, group, backend: &backend }).unwrap().map(|it| (it.death, it.covered))
+        });
+        assert_eq!(found, expected);
+    }
+
+    fn died(host: &mut Snapshot, seconds: i64, signal: i32) {
+        let line = format!(
+            "[2026-05-02 13:03:00 +0000] [300] [WARNING] Worker with pid 301 was terminated due to signal {signal}"
+        );
+        journal(host, "gunicorn-300.service", &[(seconds, "gunicorn", &line)]);
+    }
+
+    #[test]
+    fn an_end_within_two_seconds_belongs_to_a_failure() {
+        ended(|it| died(it, 8, 11), Some((Death::Crash, 1)));
+        ended(|it| died(it, 7, 11), None);
+    }
+
+    #[test]
+    fn a_worker_that_was_told_to_end_did_not_die() {
+        ended(|it| died(it, 10, 15), None);
+    }
+
+    #[test]
+    fn the_watchdog_explains_the_signal_that_follows() {
+        let both = |it: &mut Snapshot| {
+            let late = "[2026-05-02 13:03:00 +0000] [300] [CRITICAL] WORKER TIMEOUT (pid:301)";
+            journal(it, "gunicorn-300.service", &[(11, "gunicorn", late)]);
+            died(it, 10, 9);
+        };
+        ended(both, Some((Death::Watchdog, 4)));
+    }
+
+    #[test]
+    fn one_recycled_worker_does_not_hide_a_row_of_crashes() {
+        let both = |it: &mut Snapshot| {
+            let quota =
+                "[2026-05-02 13:02:55 +0000] [301] [INFO] Autorestarting worker after current request.";
+            journal(it, "gunicorn-300.service", &[(15, "gunicorn", quota)]);
+            died(it, 13, 11);
+            died(it, 11, 11);
+        };
+        ended(both, Some((Death::Crash, 4)));
+    }
+
+    #[test]
+    fn a_segfault_counts_by_the_name_of_the_program() {
+        let fault = |comm: &str| {
+            format!("{comm}[301]: segfault at 0 ip 000055d sp 00007ff error 4 in libfoo.so[55d+4]")
+        };
+        ended(|it| kernel(it, 10, &fault("gunicorn")), Some((Death::Crash, 3)));
+        ended(|it| kernel(it, 10, &fault("convert")), None);
+    }
+
+    #[test]
+    fn a_kill_in_another_cgroup_is_not_ours_even_with_the_same_name() {
+        let line = |unit: &str| {
+            format!(
+                "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/system.slice/{unit},\
+                 task_memcg=/system.slice/{unit},task=gunicorn,pid=77,uid=0"
+            )
+        };
+        ended(|it| kernel(it, 10, &line("blog.service")), None);
+        ended(|it| kernel(it, 10, &line("gunicorn-300.service")), Some((Death::Oom, 3)));
+    }
+}
