@@ -331,3 +331,48 @@ fn the_same_snapshot_always_gives_the_same_report() {
     let host = closed(logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]));
     assert_eq!(crate::diagnose(&host), crate::diagnose(&host));
 }
+
+#[test]
+fn no_line_is_too_short_or_too_strange_to_be_read() {
+    let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+    for (end, _) in line.char_indices() {
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line[..end], &line[end..]]);
+        crate::diagnose(&host);
+        crate::diagnose(&closed(host));
+    }
+    for hostile in ["\u{0}", "\u{1b}]0;x\u{7}", "\u{202e}", "\u{fffd}\u{fffd}", "\"", "\\", "{", "%s%n"] {
+        let line = line.replace("/cart", hostile).replace("127.0.0.1:8080", hostile);
+        crate::diagnose(&logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]));
+    }
+}
+
+#[test]
+fn every_finding_says_what_it_rests_on_and_what_to_do() {
+    let line = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+    let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]).with(|it| {
+        unit(it, "shop.service", |it| it.exec_start = "/usr/bin/node server.js --port 8080".into())
+    });
+    let report = check(&host, "backend-not-running: confirmed");
+    let found = &report.causes[0];
+    assert_eq!(found.evidence[0].weight, crate::report::Weight::Decisive);
+    assert!(found.evidence.iter().all(|it| it.reference.is_some()), "{}", outline(&report));
+    assert!(!found.fixes.is_empty() && !found.verify.is_empty() && !found.prevent.is_empty());
+    assert!(!found.ruled_out.iter().any(|it| it.id == found.cause.id), "{}", outline(&report));
+}
+
+#[test]
+fn one_request_that_two_servers_failed_is_one_failed_request() {
+    let pool = "upstream app {\nserver 127.0.0.1:8080;\nserver 127.0.0.1:8081;\n}\n\
+                server {\nlisten 80;\nserver_name shop.example.com;\nlocation / {\nproxy_pass http://app;\n}\n}";
+    let first = failed(REFUSED, CONNECTING, "http://127.0.0.1:8080/cart");
+    let second = failed(REFUSED, CONNECTING, "http://127.0.0.1:8081/cart");
+    let tried = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080, 127.0.0.1:8081", "502, 502", "0.000, 0.000");
+    let host = requested(logged(logged(configured(pool), &[&first]), &[&second]), &[tried]).with(|it| {
+        unit(it, "a.service", |it| it.exec_start = "/usr/bin/node server.js --port 8080".into());
+        unit(it, "b.service", |it| it.exec_start = "/usr/bin/node server.js --port 8081".into());
+    });
+    let report = check(&host, "backend-not-running: confirmed");
+    let counted: Vec<u64> = report.causes.iter().map(|it| it.impact.requests).collect();
+    assert_eq!(counted, [1, 1]);
+    assert_eq!(report.causes[0].impact.share, Some(1.0));
+}
