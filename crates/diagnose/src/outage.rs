@@ -333,7 +333,16 @@ fn silent_unit<'a>(case: &Case<'_, 'a>) -> Option<&'a Unit> {
         .iter()
         .filter(|it| it.name.ends_with(".service") && it.load_state == "loaded");
     let mut close: Vec<(SignedDuration, &Unit)> = units
-        .filter(|it| it.active_state == "failed" || it.sub_state == "auto-restart")
+        .filter(|it| {
+            // A job that is done ends as well, but nobody stops it.
+            let stopped = || {
+                story::lives(scene, &it.name).last().and_then(|it| it.end.as_ref()).map(|it| &it.how)
+                    == Some(&How::Stopped)
+            };
+            it.active_state == "failed"
+                || it.sub_state == "auto-restart"
+                || it.active_state == "inactive" && stopped()
+        })
         .filter(|it| AppKind::of_command(&it.exec_start) != AppKind::NoBackend)
         .filter_map(|it| {
             let ended = ended(it)?;
@@ -385,7 +394,8 @@ pub fn oom_kill(scene: &Scene, unit: &Unit, lives: &[Life], first: Timestamp) ->
     let since = first - SignedDuration::from_secs(30);
     let inside = |cgroup: &str| {
         let below = cgroup.strip_prefix(unit.cgroup.as_str()).filter(|_| !unit.cgroup.is_empty());
-        below.is_some_and(|it| it.is_empty() || it.starts_with('/')) || cgroup.split('/').any(|it| it == unit.name)
+        below.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+            || cgroup.split('/').any(|it| it == unit.name)
     };
     let kernel = scene.events.iter().filter(|it| it.at >= since).find(|it| match &it.kind {
         EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup),

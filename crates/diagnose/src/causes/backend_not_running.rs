@@ -66,9 +66,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
                 .into())
         }
         Outage::Undefined => {
-            let others = elsewhere(case.scene, &backend.peer, &case.group.scheme)?;
-            if let Some(there) = others.iter().find(|it| !it.dialled_otherwise) {
-                return Ok(Verdict::ruled_out(format!("{} listens at {}", there.name(), there.at)));
+            if let Ok(found) = crate::dial::instead(case, backend)? {
+                return Ok(Verdict::ruled_out(format!("{} listens at {}", found.name, found.there.at)));
             }
             let summary =
                 format!("nothing listens at {}, and no service of this host is set up to", case.peer_name());
