@@ -11,6 +11,7 @@ mod cause;
 mod causes;
 mod checks;
 mod deaths;
+mod denials;
 mod dial;
 mod edits;
 mod engine;

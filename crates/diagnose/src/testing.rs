@@ -394,3 +394,20 @@ pub fn with_scene<T>(snapshot: &Snapshot, look: impl FnOnce(&crate::scene::Scene
     let view = nginx_conf::View::new(&config, crate::version(snapshot));
     look(&crate::scene::Scene::new(snapshot, &config, &view))
 }
+
+/// Adds lines to auditd's log (`audit`) or to what syslog wrote of the kernel (`kernel`): `(seconds before the collection,
+/// line)`.
+pub fn system_log(host: &mut Snapshot, server: &str, lines: &[(i64, &str)]) {
+    let line = |(seconds, text): &(i64, &str)| LogLine {
+        line: 1,
+        offset: 0,
+        at: ago(*seconds),
+        text: (*text).to_owned(),
+    };
+    host.backend_logs.push(snapshot::BackendLog {
+        path: if server == "audit" { "/var/log/audit/audit.log" } else { "/var/log/kern.log" }.into(),
+        server: server.to_owned(),
+        owner: String::new(),
+        lines: seen(lines.iter().map(line).collect()),
+    });
+}

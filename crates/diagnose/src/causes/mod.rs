@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 
+mod apparmor_denied;
 mod auth_subrequest_failed;
 mod backend_aborts_request;
 mod backend_access_denied;
@@ -44,6 +45,7 @@ mod request_body_rejected;
 mod request_body_too_large;
 mod request_header_too_big;
 mod response_header_too_big;
+mod selinux_denied;
 mod tls_client_cert_required;
 mod tls_name_mismatch;
 mod tls_plaintext_mismatch;
@@ -64,6 +66,7 @@ mod wrong_upstream_port;
 
 /// Every cause, sorted by id.
 pub static CAUSES: &[&Cause] = &[
+    &apparmor_denied::CAUSE,
     &auth_subrequest_failed::CAUSE,
     &backend_aborts_request::CAUSE,
     &backend_access_denied::CAUSE,
@@ -106,6 +109,7 @@ pub static CAUSES: &[&Cause] = &[
     &request_body_too_large::CAUSE,
     &request_header_too_big::CAUSE,
     &response_header_too_big::CAUSE,
+    &selinux_denied::CAUSE,
     &tls_client_cert_required::CAUSE,
     &tls_name_mismatch::CAUSE,
     &tls_plaintext_mismatch::CAUSE,
