@@ -128,8 +128,18 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
                 || event.unit.is_empty() && event.pid.is_some_and(|pid| family.iter().any(|it| it.pid == pid))
         }
     };
-    let candidates: Vec<(Death, &Event)> =
-        scene.events.iter().filter(|it| ours(it)).filter_map(|it| Some((death_of(it)?, it))).collect();
+    // The first workers after the backend's own start replace nobody.
+    let begun = family.iter().filter_map(|it| it.started_at).min().filter(|at| *at >= scene.snapshot.window.from);
+    let children = family.iter().filter(|it| family.iter().any(|parent| parent.pid == it.ppid)).count();
+    let starts = scene.events.iter().filter(|it| it.kind == EventKind::WorkerStarted && ours(it));
+    let first: Vec<&Event> = starts.filter(|it| begun.is_some_and(|at| it.at >= at)).take(children.max(1)).collect();
+    let initial = |event: &Event| first.iter().any(|it| std::ptr::eq(*it, event));
+    let candidates: Vec<(Death, &Event)> = scene
+        .events
+        .iter()
+        .filter(|it| ours(it) && !initial(it))
+        .filter_map(|it| Some((death_of(it)?, it)))
+        .collect();
     let moments: Vec<_> = case.entries().map(|it| it.at).chain(case.accesses().map(|it| it.at)).collect();
     let mut best: Option<Deaths> = None;
     for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash, Death::Replaced] {

@@ -61,10 +61,11 @@ pub fn report(scene: &Scene) -> Report {
                 .iter_mut()
                 .for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
         }
-        let sure = judged.found.iter().any(|(_, it)| it.certainty == Certainty::Confirmed);
-        if !sure {
-            blind.extend(judged.blind);
-        }
+        // Beside a sure cause only what could lie below it is still worth seeing.
+        let sure: Vec<&Cause> =
+            judged.found.iter().filter(|(_, it)| it.certainty == Certainty::Confirmed).map(|(cause, _)| *cause).collect();
+        let matters = |cause: &Cause| sure.is_empty() || sure.iter().any(|it| brings_about(cause, it));
+        blind.extend(judged.blind.into_iter().filter(|(cause, _)| matters(cause)));
         let chosen = choose(judged.found, judged.ruled_out);
         if chosen.is_empty() {
             unexplained.push(index);

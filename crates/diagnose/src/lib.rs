@@ -28,6 +28,7 @@ mod reload;
 mod report;
 mod rule;
 mod said;
+mod space;
 mod scene;
 mod service;
 mod story;

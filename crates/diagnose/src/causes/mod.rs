@@ -22,6 +22,7 @@ mod client_aborted;
 mod config_not_reloaded;
 mod config_reload_failed;
 mod conntrack_full;
+mod disk_full;
 mod dns_resolver_unreachable;
 mod dns_stale;
 mod dns_unresolvable;
@@ -32,8 +33,11 @@ mod host_cpu_saturated;
 mod invalid_response;
 mod keepalive_race;
 mod listen_queue_overflow;
+mod nginx_fd_exhausted;
 mod nginx_not_running;
 mod nginx_returned_error;
+mod nginx_worker_connections_exhausted;
+mod nginx_worker_crash;
 mod no_route_to_upstream;
 mod passive_health_ejection;
 mod php_fpm_pool_exhausted;
@@ -46,6 +50,7 @@ mod request_body_too_large;
 mod request_header_too_big;
 mod response_header_too_big;
 mod selinux_denied;
+mod temp_path_permission;
 mod tls_client_cert_required;
 mod tls_name_mismatch;
 mod tls_plaintext_mismatch;
@@ -86,6 +91,7 @@ pub static CAUSES: &[&Cause] = &[
     &config_not_reloaded::CAUSE,
     &config_reload_failed::CAUSE,
     &conntrack_full::CAUSE,
+    &disk_full::CAUSE,
     &dns_resolver_unreachable::CAUSE,
     &dns_stale::CAUSE,
     &dns_unresolvable::CAUSE,
@@ -96,8 +102,11 @@ pub static CAUSES: &[&Cause] = &[
     &invalid_response::CAUSE,
     &keepalive_race::CAUSE,
     &listen_queue_overflow::CAUSE,
+    &nginx_fd_exhausted::CAUSE,
     &nginx_not_running::CAUSE,
     &nginx_returned_error::CAUSE,
+    &nginx_worker_connections_exhausted::CAUSE,
+    &nginx_worker_crash::CAUSE,
     &no_route_to_upstream::CAUSE,
     &passive_health_ejection::CAUSE,
     &php_fpm_pool_exhausted::CAUSE,
@@ -110,6 +119,7 @@ pub static CAUSES: &[&Cause] = &[
     &request_header_too_big::CAUSE,
     &response_header_too_big::CAUSE,
     &selinux_denied::CAUSE,
+    &temp_path_permission::CAUSE,
     &tls_client_cert_required::CAUSE,
     &tls_name_mismatch::CAUSE,
     &tls_plaintext_mismatch::CAUSE,

@@ -1,0 +1,130 @@
+use crate::rule::*;
+use crate::space;
+use snapshot::Disk;
+
+cause! {
+    /// A filesystem that nginx writes to has no space or no inodes left.
+    ///
+    /// ## What you see
+    /// `28: No space left on device` for temporary files or a cache: uploads fail with 500, large responses are cut. `df`
+    /// may show free space when the inodes are used up.
+    ///
+    /// ## How we know
+    /// The kernel said so to nginx; the filesystem's counts of blocks and inodes tell which of the two ran out.
+    ///
+    /// ## What to do
+    /// Free space (or remove many small files), or move that path to a larger filesystem.
+    ///
+    /// ## Not to be confused with
+    /// `temp-path-permission`: there the space is there, and the workers may not write.
+    "disk-full",
+    explains: [TempWrite],
+    leads_to: ["passive-health-ejection"],
+    judge: Judge::Group(judge),
+}
+
+/// ENOSPC and EDQUOT.
+const NO_SPACE: i32 = 28;
+const QUOTA: i32 = 122;
+
+/// A filesystem with less than this share of its space left counts as full: some of it is kept for root.
+const FULL_SHARE: f64 = 0.02;
+
+fn judge(case: &Case) -> Result<Verdict, Blind> {
+    let Some(last) = case.entries().next_back() else { return Ok(Verdict::NotIt) };
+    let errno = last.errno.unwrap_or_default();
+    if !matches!(errno, NO_SPACE | QUOTA) {
+        return Ok(Verdict::ruled_out(format!("the error is {errno}, not a lack of space")));
+    }
+    let scene = case.scene;
+    let path = space::path_in(&last.message).unwrap_or_default();
+    let disk = space::disk_of(scene, path);
+    let place = disk.map_or(path, |it| it.path.as_str());
+    let says = format!("\"{errno}: {}\", {}", last.message, times(case.group.count));
+    let fact = Fact::new("error-log", says).reference(last.reference.clone()).at(last.at);
+    let (what, state) = match disk {
+        Some(disk) if no_inodes(disk) => ("no inodes left", Some(inodes(disk))),
+        Some(disk) => ("no space left", Some(blocks(disk))),
+        None => ("no space left", None),
+    };
+    let what = if errno == QUOTA { "reached the quota of the workers' user" } else { what };
+    let where_ = if place.is_empty() { "nginx's temporary files".to_owned() } else { place.to_owned() };
+    let summary = match errno {
+        QUOTA => format!("nginx has {what} on the filesystem of {where_}"),
+        _ => format!("The filesystem of {where_} has {what}, so nginx cannot write there"),
+    };
+    let state = state.map(|it| scene.snapshot.disks.fact("filesystem", it));
+    let fix = match disk.is_some_and(no_inodes) {
+        true => Fix::repair(format!("Remove many small files from the filesystem of {where_}"))
+            .run(format!("du --inodes -x {where_} | sort -n | tail -20")),
+        false => Fix::repair(format!("Free space on the filesystem of {where_}")).run(format!("du -xh {where_} | sort -h | tail -20")),
+    };
+    Ok(confirmed(summary)
+        .decisive(fact)
+        .supporting_each(state)
+        .fix(fix)
+        .verify(format!("df -h {where_}; df -i {where_}"))
+        .verify(case.verify_command())
+        .prevent("Alert when free space or free inodes of that filesystem fall below a tenth")
+        .into())
+}
+
+fn no_inodes(disk: &Disk) -> bool {
+    let (Some(total), Some(free)) = (disk.total_inodes, disk.available_inodes) else { return false };
+    let space = disk.available_bytes as f64 > disk.total_bytes as f64 * FULL_SHARE;
+    total > 0 && free as f64 <= total as f64 * FULL_SHARE && (space || free == 0)
+}
+
+fn inodes(disk: &Disk) -> String {
+    let free = disk.available_inodes.unwrap_or_default();
+    let total = disk.total_inodes.unwrap_or_default();
+    format!("{} has {free} of {total} inodes free, and {} of space", disk.path, mebibytes(disk.available_bytes))
+}
+
+fn blocks(disk: &Disk) -> String {
+    format!("{} has {} of {} free now", disk.path, mebibytes(disk.available_bytes), mebibytes(disk.total_bytes))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    fn full(available_bytes: u64, available_inodes: u64) -> Snapshot {
+        let line = "[crit] 101#101: *7 open() \"/var/lib/nginx/body/0000000004\" failed (28: No space left on device), client: \
+            10.0.0.9, server: shop.example.com, request: \"POST /upload HTTP/1.1\", host: \"shop.example.com\"";
+        logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[line]).with(|it| {
+            let disk = Disk {
+                path: "/var/lib/nginx/body".into(),
+                used_for: "client_body_temp_path".into(),
+                total_bytes: 64 << 20,
+                available_bytes,
+                total_inodes: Some(40),
+                available_inodes: Some(available_inodes),
+                read_only: false,
+                node: None,
+                worker_may_write: Some(true),
+                closed_by: None,
+            };
+            it.disks = seen(vec![disk]);
+        })
+    }
+
+    #[test]
+    fn a_filesystem_without_space_is_named() {
+        let report = check(&full(0, 20), "disk-full: confirmed");
+        assert!(report.causes[0].summary.contains("no space left"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_filesystem_without_inodes_is_told_apart() {
+        let report = check(&full(60 << 20, 0), "disk-full: confirmed");
+        assert!(report.causes[0].summary.contains("no inodes left"), "{}", report.causes[0].summary);
+        assert!(report.causes[0].fixes[0].commands[0].contains("--inodes"));
+    }
+}
