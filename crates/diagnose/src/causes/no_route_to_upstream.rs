@@ -20,8 +20,8 @@ cause! {
     /// `upstream-ipv6-mismatch`: there an IPv6 address is dialled without any IPv6. `ephemeral-ports-exhausted`: there
     /// `99` comes from connect(), not from bind().
     "no-route-to-upstream",
-    explains: [ConnectNoRoute, ConnectNetUnreachable, ConnectPermission, ConnectNoAddress, ConnectTimeout, UpstreamStatus],
-    leads_to: ["upstream-blackholed", "passive-health-ejection", "upstream-returned-error"],
+    explains: [ConnectNoRoute, ConnectNetUnreachable, ConnectPermission, ConnectNoAddress, ConnectTimeout, ConnectRefused],
+    leads_to: ["upstream-blackholed", "passive-health-ejection"],
     judge: Judge::Group(judge),
 }
 
@@ -34,9 +34,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::NotIt);
     }
     let sight = case.sight();
-    // Behind a blackhole route connect() fails with EINVAL, for which the error log has no symptom of its own.
-    let refused = sight.and_then(|it| it.connect.value()) == Some(&ConnectOutcome::Failed { errno: 22 });
-    if case.group.symptom == Symptom::UpstreamStatus && !refused {
+    // Behind a blackhole route connect() fails at once with EINVAL, which has no symptom of its own in the error log: in
+    // the access log alone it looks like a refusal.
+    let refused = case.group.symptom == Symptom::ConnectRefused;
+    if refused && sight.and_then(|it| it.connect.value()) != Some(&ConnectOutcome::Failed { errno: 22 }) {
         return Ok(Verdict::NotIt);
     }
     let unseen = Reading::not_asked();
@@ -45,7 +46,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let explanation = match kind {
         "none" => "this host has no route to it".to_owned(),
         "unreachable" | "prohibit" | "blackhole" | "throw" => format!("a route forbids it ({text})"),
-        _ if case.group.symptom == Symptom::UpstreamStatus => return Ok(Verdict::NotIt),
+        _ if refused => return Ok(Verdict::NotIt),
         _ => return neighbour(case, *peer),
     };
     // Without any IPv6 the missing route is not the point.
@@ -300,6 +301,18 @@ mod tests {
         });
         let report = check(&host, "no-route-to-upstream: confirmed");
         assert_eq!(report.causes[0].fixes[0].commands[0], "ip route del prohibit 10.0.0.7");
+    }
+
+    #[test]
+    fn a_blackhole_route_shows_in_the_access_log_alone() {
+        let host = passing_to("proxy_pass http://10.0.0.7:8080").with(|it| {
+            sight(it, "10.0.0.7:8080", |it| {
+                it.route = seen(route("blackhole", "blackhole 10.0.0.7"));
+                it.connect = seen(ConnectOutcome::Failed { errno: 22 });
+            });
+        });
+        let host = requested(host, &[("GET /cart HTTP/1.1", 502, "10.0.0.7:8080", "502", "-")]);
+        check(&host, "no-route-to-upstream: confirmed");
     }
 
     #[test]
