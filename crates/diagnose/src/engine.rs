@@ -24,6 +24,9 @@ const MOST_FINDINGS: usize = 12;
 /// At most that many pieces of evidence for one finding.
 const MOST_EVIDENCE: usize = 10;
 
+/// Fewer than one client in this many that hangs up is nothing to report: browsers do it whenever somebody clicks twice.
+const MOST_IMPATIENT_ONE_IN: u64 = 20;
+
 struct Judged {
     found: Vec<(&'static Cause, Found)>,
     ruled_out: Vec<RuledOut>,
@@ -62,8 +65,12 @@ pub fn report(scene: &Scene) -> Report {
                 .for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
         }
         // Beside a sure cause only what could lie below it is still worth seeing.
-        let sure: Vec<&Cause> =
-            judged.found.iter().filter(|(_, it)| it.certainty == Certainty::Confirmed).map(|(cause, _)| *cause).collect();
+        let sure: Vec<&Cause> = judged
+            .found
+            .iter()
+            .filter(|(_, it)| it.certainty == Certainty::Confirmed)
+            .map(|(cause, _)| *cause)
+            .collect();
         let matters = |cause: &Cause| sure.is_empty() || sure.iter().any(|it| brings_about(cause, it));
         blind.extend(judged.blind.into_iter().filter(|(cause, _)| matters(cause)));
         let chosen = choose(judged.found, judged.ruled_out);
@@ -86,6 +93,9 @@ fn backends<'a>(scene: &Scene<'a>) -> HashMap<Peer, Result<Backend<'a>, Blind>> 
 
 /// Whether a group is a gateway failure at all: a request that ended with 403 or 404 is none, whatever was logged.
 fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
+    if is_everyday(scene, group) {
+        return false;
+    }
     let harmless = |it: &usize| {
         let access = &scene.failures.accesses[*it];
         (100..500).contains(&access.status)
@@ -96,6 +106,23 @@ fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
     group.accesses.is_empty()
         || group.accesses.len() as u64 * 2 < group.count
         || !group.accesses.iter().all(harmless)
+}
+
+/// Whether it is what a busy and healthy host logs as well: requests that were merely delayed, warnings about responses that
+/// were passed on whole, a few clients among many that did not wait.
+fn is_everyday(scene: &Scene, group: &FailureGroup) -> bool {
+    let mut entries = group.entries.iter().map(|it| &scene.failures.entries[*it]);
+    match group.symptom {
+        Symptom::Limiting => entries.all(|it| it.message.starts_with("delaying ")),
+        Symptom::ResponseInvalid | Symptom::HeaderInvalid => {
+            let mut accesses = group.accesses.iter().map(|it| &scene.failures.accesses[*it]);
+            !group.entries.is_empty()
+                && entries.all(|it| it.line.split(' ').nth(2) == Some("[warn]"))
+                && accesses.all(|it| (100..500).contains(&it.status))
+        }
+        Symptom::ClientClosed => scene.requests_total().is_some_and(|total| group.count * MOST_IMPATIENT_ONE_IN < total),
+        _ => false,
+    }
 }
 
 fn judge(case: &Case) -> Judged {

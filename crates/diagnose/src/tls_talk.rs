@@ -149,11 +149,15 @@ mod tests {
 
     #[test]
     fn alerts_and_openssl_s_own_words_are_told_apart() {
-        let failed = |reason: &str| format!("SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::{reason})");
+        let failed =
+            |reason: &str| format!("SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::{reason})");
         says(&failed("sslv3 alert handshake failure:SSL alert number 40"), Some(Trouble::HandshakeFailure));
         says(&failed("tlsv1 unrecognized name:SSL alert number 112"), Some(Trouble::UnrecognizedName));
         says(&failed("tlsv1 alert protocol version:SSL alert number 70"), Some(Trouble::NoCommonVersion));
-        says(&failed("tlsv13 alert certificate required:SSL alert number 116"), Some(Trouble::CertificateRequired));
+        says(
+            &failed("tlsv13 alert certificate required:SSL alert number 116"),
+            Some(Trouble::CertificateRequired),
+        );
         says(&failed("unsupported protocol"), Some(Trouble::NoCommonVersion));
         says(&failed("wrong version number"), None);
         says("upstream timed out", None);

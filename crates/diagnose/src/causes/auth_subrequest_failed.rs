@@ -91,7 +91,6 @@ fn auth(case: &Case) -> Option<(String, Fact)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
 
     const SITE: &str = "server {\nlisten 80;\nserver_name shop.example.com;\nlocation / {\nauth_request /_auth;\nproxy_pass \

@@ -58,7 +58,6 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
 
     #[test]
@@ -67,6 +66,14 @@ mod tests {
         let gone = ("GET /search HTTP/1.1", 499, "127.0.0.1:8000", "-", "0.3");
         let served = ("GET /search HTTP/1.1", 200, "127.0.0.1:8000", "200", "0.8");
         check(&requested(host, &[gone, gone, gone, gone, served]), "client-aborted: confirmed");
+    }
+
+    #[test]
+    fn one_impatient_client_among_many_is_everyday() {
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[]);
+        let mut lines = vec![("GET /search HTTP/1.1", 200, "127.0.0.1:8000", "200", "0.8"); 40];
+        lines.push(("GET /search HTTP/1.1", 499, "127.0.0.1:8000", "-", "0.3"));
+        check(&requested(host, &lines), "healthy");
     }
 
     #[test]

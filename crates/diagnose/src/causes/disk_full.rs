@@ -57,7 +57,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let fix = match disk.is_some_and(no_inodes) {
         true => Fix::repair(format!("Remove many small files from the filesystem of {where_}"))
             .run(format!("du --inodes -x {where_} | sort -n | tail -20")),
-        false => Fix::repair(format!("Free space on the filesystem of {where_}")).run(format!("du -xh {where_} | sort -h | tail -20")),
+        false => Fix::repair(format!("Free space on the filesystem of {where_}"))
+            .run(format!("du -xh {where_} | sort -h | tail -20")),
     };
     Ok(confirmed(summary)
         .decisive(fact)
@@ -78,15 +79,28 @@ fn no_inodes(disk: &Disk) -> bool {
 fn inodes(disk: &Disk) -> String {
     let free = disk.available_inodes.unwrap_or_default();
     let total = disk.total_inodes.unwrap_or_default();
-    format!("{} has {free} of {total} inodes free, and {} of space", disk.path, mebibytes(disk.available_bytes))
+    format!(
+        "{} has {free} of {total} inodes free, and {} of space",
+        disk.path,
+        mebibytes(disk.available_bytes)
+    )
 }
 
 fn blocks(disk: &Disk) -> String {
-    format!("{} has {} of {} free now", disk.path, mebibytes(disk.available_bytes), mebibytes(disk.total_bytes))
+    format!(
+        "{} has {} of {} free now",
+        disk.path,
+        mebibytes(disk.available_bytes),
+        mebibytes(disk.total_bytes)
+    )
 }
 
 fn mebibytes(bytes: u64) -> String {
-    if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)) }
+    if bytes >= 10 << 30 {
+        format!("{} GiB", bytes >> 30)
+    } else {
+        format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    }
 }
 
 #[cfg(test)]

@@ -128,6 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_about_an_answer_that_was_passed_on_whole_is_no_failure() {
+        let line = failed(
+            "upstream sent more data than specified in \"Content-Length\" header",
+            "reading upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let line = line.replace("[error]", "[warn]");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+        let host = requested(host, &[("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.01")]);
+        check(&host, "healthy");
+    }
+
+    #[test]
     fn without_any_good_answer_it_is_not_called_sure() {
         let host = complained("upstream sent invalid header", Protocol::Http, Answer::NotConnected);
         check(&host, "invalid-response: likely");

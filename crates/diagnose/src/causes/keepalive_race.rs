@@ -80,7 +80,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let theirs = idle_seconds(backend.kind);
     let compare = match (idle, theirs) {
         (Some(idle), Some(theirs)) if theirs < idle => {
-            format!(": nginx keeps it for {idle} s, {} closes it after {theirs} s by default", backend.kind.name())
+            format!(
+                ": nginx keeps it for {idle} s, {} closes it after {theirs} s by default",
+                backend.kind.name()
+            )
         }
         (Some(idle), _) => format!(" (nginx keeps it for {idle} s)"),
         _ => String::new(),
@@ -148,7 +151,8 @@ mod tests {
         let mut host = logged(configured(&http), &[&line]);
         serving(&mut host, 700, "/usr/bin/node app.js", "127.0.0.1:3000");
         let ok = ("GET /cart HTTP/1.1", 200, "127.0.0.1:3000", "200", "0.01");
-        let mut host = requested(host, &[ok, ("GET /cart HTTP/1.1", 502, "127.0.0.1:3000", "502", failed_after)]);
+        let mut host =
+            requested(host, &[ok, ("GET /cart HTTP/1.1", 502, "127.0.0.1:3000", "502", failed_after)]);
         let snapshot::LogFile { lines: Reading::Seen(lines), .. } = &mut host.logs[1] else { return host };
         for line in &mut lines.value.lines {
             line.text = line.text.replace(&format!("uht=\"{failed_after}\""), "uht=\"-\"");

@@ -38,22 +38,30 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if last.errno == Some(HOST_FULL) {
         return Ok(confirmed("The whole host is out of file descriptors (fs.file-max)")
             .decisive(fact)
-            .fix(Fix::mitigate("Raise fs.file-max").run("sysctl fs.file-nr").run("sysctl -w fs.file-max=2097152"))
+            .fix(
+                Fix::mitigate("Raise fs.file-max")
+                    .run("sysctl fs.file-nr")
+                    .run("sysctl -w fs.file-max=2097152"),
+            )
             .fix(Fix::repair("Find who holds them: lsof, or the largest /proc/PID/fd"))
             .verify(case.verify_command())
             .into());
     }
     let main = scene.view.main();
-    let workers = scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.workers.as_slice()).unwrap_or_default();
+    let workers =
+        scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.workers.as_slice()).unwrap_or_default();
     let limit = workers.iter().filter_map(|it| it.open_files_limit).min();
     let connections = u64::from(main.worker_connections.value);
     let at = limit.map(|it| format!(" ({it} each)")).unwrap_or_default();
-    let summary = format!("nginx's workers are out of file descriptors{at}, so they cannot open connections to backends");
+    let summary = format!(
+        "nginx's workers are out of file descriptors{at}, so they cannot open connections to backends"
+    );
     let of_workers = limit.map(|limit| {
         let open = workers.iter().filter_map(|it| it.open_files).max();
         let open = open.map(|it| format!(", {it} are open now")).unwrap_or_default();
         let pid = workers.first().map_or(0, |it| it.pid);
-        Fact::new("process", format!("the limit of a worker is {limit} descriptors{open}")).reference(format!("/proc/{pid}/limits"))
+        Fact::new("process", format!("the limit of a worker is {limit} descriptors{open}"))
+            .reference(format!("/proc/{pid}/limits"))
     });
     let config = main.worker_rlimit_nofile.value.zip(main.worker_rlimit_nofile.from).map(|(value, span)| {
         Fact::new("config", format!("worker_rlimit_nofile {value}")).reference(scene.place(span))
@@ -95,11 +103,14 @@ mod tests {
 
     #[test]
     fn the_limit_of_the_workers_is_named_and_raised() {
-        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line("24: Too many open files")]).with(|it| {
-            let Reading::Seen(nginx) = &mut it.nginx else { return };
-            let Reading::Seen(config) = &mut nginx.value[0].config else { return };
-            config.value.files[0].text.insert_str(0, "worker_rlimit_nofile 40;\n");
-        });
+        let host =
+            logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line("24: Too many open files")]).with(
+                |it| {
+                    let Reading::Seen(nginx) = &mut it.nginx else { return };
+                    let Reading::Seen(config) = &mut nginx.value[0].config else { return };
+                    config.value.files[0].text.insert_str(0, "worker_rlimit_nofile 40;\n");
+                },
+            );
         let report = check(&host, "nginx-fd-exhausted: confirmed");
         assert_eq!(report.causes[0].fixes[0].edits[0].new, "worker_rlimit_nofile 65536;");
         assert!(report.causes[0].summary.contains("(1024 each)"), "{}", report.causes[0].summary);
@@ -107,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_host_without_descriptors_is_told_apart() {
-        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line("23: Too many open files in system")]);
+        let host = logged(
+            passing_to("proxy_pass http://127.0.0.1:8000"),
+            &[&line("23: Too many open files in system")],
+        );
         let report = check(&host, "nginx-fd-exhausted: confirmed");
         assert!(report.causes[0].summary.contains("whole host"), "{}", report.causes[0].summary);
     }

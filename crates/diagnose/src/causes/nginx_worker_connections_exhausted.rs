@@ -38,43 +38,54 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Some(span) => scene.place(span),
         None => "nginx's default".to_owned(),
     };
-    let configured = Fact::new("config", format!("worker_connections {} ({place})", main.worker_connections.value));
+    let configured =
+        Fact::new("config", format!("worker_connections {} ({place})", main.worker_connections.value));
     let configured = match main.worker_connections.from {
         Some(span) => configured.reference(scene.place(span)),
         None => configured,
     };
     let slow = scene.successes().filter_map(|it| it.slowest_seconds).fold(0.0, f64::max);
     let slow = (slow >= 1.0).then(|| {
-        Fact::new("access-log", format!("requests take up to {slow:.1} s, and hold two connections for that long"))
+        Fact::new(
+            "access-log",
+            format!("requests take up to {slow:.1} s, and hold two connections for that long"),
+        )
     });
     let wanted = GENEROUS_CONNECTIONS.max(used.saturating_mul(4));
-    let found = confirmed(format!("nginx's workers use all of their {used} connections (worker_connections)"))
-        .decisive(fact)
-        .supporting(configured)
-        .supporting_each(slow)
-        .fix_maybe(raise(scene, wanted))
-        .verify(case.verify_command())
-        .prevent("Watch stub_status: active connections against worker_processes × worker_connections");
+    let found =
+        confirmed(format!("nginx's workers use all of their {used} connections (worker_connections)"))
+            .decisive(fact)
+            .supporting(configured)
+            .supporting_each(slow)
+            .fix_maybe(raise(scene, wanted))
+            .verify(case.verify_command())
+            .prevent("Watch stub_status: active connections against worker_processes × worker_connections");
     Ok(found.into())
 }
 
 fn raise(scene: &Scene, wanted: u32) -> Option<Fix> {
     let main = scene.view.main();
     let mut edits = Edits::new(scene);
-    let workers = scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.workers.as_slice()).unwrap_or_default();
+    let workers =
+        scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.workers.as_slice()).unwrap_or_default();
     let limit = workers.iter().filter_map(|it| it.open_files_limit).min().unwrap_or(1024);
     let span = main.worker_connections.from?;
     edits.replace(span, &format!("worker_connections {wanted};"))?;
     let files = u64::from(wanted) * 2;
     let mut fix = Fix::repair(format!("Raise worker_connections to {wanted}"));
     if limit < files {
-        let place = [main.worker_rlimit_nofile.from, main.worker_processes.from, main.pid.from, main.user.from];
+        let place =
+            [main.worker_rlimit_nofile.from, main.worker_processes.from, main.pid.from, main.user.from];
         let set = place.into_iter().flatten().next().and_then(|place| {
             edits.set(&main.worker_rlimit_nofile, &format!("worker_rlimit_nofile {files};"), place)
         });
         fix = fix.because(match set {
-            Some(()) => format!("each worker may open {limit} files now, and two connections of a request are two files"),
-            None => format!("set worker_rlimit_nofile {files} as well: each worker may open {limit} files now"),
+            Some(()) => format!(
+                "each worker may open {limit} files now, and two connections of a request are two files"
+            ),
+            None => {
+                format!("set worker_rlimit_nofile {files} as well: each worker may open {limit} files now")
+            }
         });
     }
     edits.into_fix(fix)
@@ -97,7 +108,10 @@ mod tests {
         });
         let report = check(&host, "nginx-worker-connections-exhausted: confirmed");
         let edits: Vec<&str> = report.causes[0].fixes[0].edits.iter().map(|it| it.new.as_str()).collect();
-        assert_eq!(edits, ["events { worker_connections 4096; }", "worker_processes 1; worker_rlimit_nofile 8192;"]);
+        assert_eq!(
+            edits,
+            ["events { worker_connections 4096; }", "worker_processes 1; worker_rlimit_nofile 8192;"]
+        );
     }
 
     #[test]

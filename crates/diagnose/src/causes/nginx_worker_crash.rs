@@ -34,15 +34,19 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some((signal, last)) = faults.last() else { return Ok(other_end(case, &signals)) };
     let name = signal_name(*signal);
     let kernel = scene.events.iter().rev().find(|it| {
-        matches!(&it.kind, EventKind::Segfault { comm } if comm == "nginx") && it.near(last.at, SignedDuration::from_secs(5))
+        matches!(&it.kind, EventKind::Segfault { comm } if comm == "nginx")
+            && it.near(last.at, SignedDuration::from_secs(5))
     });
     let modules = loaded_modules(scene);
     let with = match modules.as_slice() {
         [] => String::new(),
-        some => format!("; it has loaded {}", some.iter().map(|it| it.0.as_str()).collect::<Vec<_>>().join(", ")),
+        some => {
+            format!("; it has loaded {}", some.iter().map(|it| it.0.as_str()).collect::<Vec<_>>().join(", "))
+        }
     };
     let count = faults.len() as u64;
-    let summary = format!("nginx's own workers die on signal {signal} ({name}), {} in the window{with}", times(count));
+    let summary =
+        format!("nginx's own workers die on signal {signal} ({name}), {} in the window{with}", times(count));
     let says = format!("\"{}\", {}", last.message, times(count));
     let found = confirmed(summary)
         .decisive(Fact::new("error-log", says).reference(last.reference.clone()).at(last.at))
@@ -68,17 +72,28 @@ fn other_end(case: &Case, signals: &[(i32, &crate::failure::Failure)]) -> Verdic
     let Some(last) = case.entries().next_back() else { return Verdict::NotIt };
     if signals.iter().any(|(it, _)| *it == 9) {
         let near = |it: &&crate::events::Event| it.near(last.at, SignedDuration::from_secs(10));
-        let oom = case.scene.events.iter().filter(near).find(|it| {
-            matches!(&it.kind, EventKind::OomKill { comm, .. } if comm == "nginx")
-        });
+        let oom = case
+            .scene
+            .events
+            .iter()
+            .filter(near)
+            .find(|it| matches!(&it.kind, EventKind::OomKill { comm, .. } if comm == "nginx"));
         if let Some(oom) = oom {
-            return Verdict::ruled_out(format!("the kernel killed the worker for want of memory: {}", oom.text.trim()));
+            return Verdict::ruled_out(format!(
+                "the kernel killed the worker for want of memory: {}",
+                oom.text.trim()
+            ));
         }
     }
     let says = format!("\"{}\", {}", last.message, times(case.group.count));
     likely(format!("nginx's own workers end unasked: {}", last.message))
         .supporting(Fact::new("error-log", says).reference(last.reference.clone()).at(last.at))
-        .fix(Fix::repair("Read what stands before that line in the error log, and the kernel log of that minute").run("journalctl -k --since -1h"))
+        .fix(
+            Fix::repair(
+                "Read what stands before that line in the error log, and the kernel log of that minute",
+            )
+            .run("journalctl -k --since -1h"),
+        )
         .into()
 }
 
@@ -109,13 +124,15 @@ fn loaded_modules(scene: &Scene) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
 
     #[test]
     fn a_worker_that_dies_on_a_memory_fault_is_named() {
         let line = "[alert] 100#100: worker process 4711 exited on signal 11 (core dumped)";
-        let report = check(&logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[line]), "nginx-worker-crash: confirmed");
+        let report = check(
+            &logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[line]),
+            "nginx-worker-crash: confirmed",
+        );
         assert!(report.causes[0].summary.contains("signal 11"), "{}", report.causes[0].summary);
     }
 

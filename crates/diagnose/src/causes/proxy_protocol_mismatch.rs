@@ -34,7 +34,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let behind = sight.greetings.iter().filter(spoken).find(|it| it.protocol == Protocol::ProxyProtocol);
     let words = said::near(case, |text| {
         let text = text.to_ascii_lowercase();
-        let header = text.contains("broken header") || text.contains("proxy protocol") || text.contains("proxy header");
+        let header = text.contains("broken header")
+            || text.contains("proxy protocol")
+            || text.contains("proxy header");
         header && !text.contains("enabled")
     });
     if behind.is_none() && (words.is_none() || sight.greetings.iter().any(|it| it.answer == Answer::Spoken)) {
@@ -45,9 +47,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let named = who.map_or_else(|| peer.clone(), |it| format!("{it} at {peer}"));
     let heard = behind.map(|it| {
         let detail = if it.detail.is_empty() { String::new() } else { format!(" ({})", it.detail) };
-        Fact::new("probe", format!("{peer} hangs up on a plain request and answers one behind a PROXY header{detail}"))
+        Fact::new(
+            "probe",
+            format!("{peer} hangs up on a plain request and answers one behind a PROXY header{detail}"),
+        )
     });
-    let summary = format!("{named} expects a PROXY protocol header, which nginx does not send: it hangs up on every request");
+    let summary = format!(
+        "{named} expects a PROXY protocol header, which nginx does not send: it hangs up on every request"
+    );
     let found = match heard {
         Some(heard) => confirmed(summary).decisive(heard).supporting_each(words),
         None => confirmed(summary).confidence(0.9).decisive_each(words),
@@ -67,7 +74,8 @@ fn own_listener(case: &Case) -> Verdict {
     let Some(last) = case.entries().next_back() else { return Verdict::NotIt };
     let listens = case.scene.view.servers().iter().flat_map(|it| &it.listens).find(|it| it.proxy_protocol);
     let place = listens.map(|it| {
-        Fact::new("config", format!("listen {} has proxy_protocol", it.address)).reference(case.scene.place(it.span))
+        Fact::new("config", format!("listen {} has proxy_protocol", it.address))
+            .reference(case.scene.place(it.span))
     });
     let at = listens.map(|it| format!(" ({})", it.address)).unwrap_or_default();
     confirmed(format!(
@@ -80,7 +88,9 @@ fn own_listener(case: &Case) -> Verdict {
             .at(last.at),
     )
     .supporting_each(place)
-    .fix(Fix::repair("Let the load balancer in front send the header, or remove proxy_protocol from that listen"))
+    .fix(Fix::repair(
+        "Let the load balancer in front send the header, or remove proxy_protocol from that listen",
+    ))
     .into()
 }
 
@@ -104,15 +114,22 @@ mod tests {
 
     #[test]
     fn a_peer_that_answers_behind_a_header_only_is_named() {
-        let answers =
-            [(Protocol::Http, Answer::Closed), (Protocol::Tls, Answer::Closed), (Protocol::ProxyProtocol, Answer::Spoken)];
+        let answers = [
+            (Protocol::Http, Answer::Closed),
+            (Protocol::Tls, Answer::Closed),
+            (Protocol::ProxyProtocol, Answer::Spoken),
+        ];
         check(&greeted(&answers), "proxy-protocol-mismatch: confirmed");
     }
 
     #[test]
     fn a_peer_that_speaks_plain_http_is_another_cause() {
         let report = crate::diagnose(&greeted(&[(Protocol::Http, Answer::Spoken)]));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "proxy-protocol-mismatch"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "proxy-protocol-mismatch"),
+            "{}",
+            outline(&report)
+        );
     }
 
     #[test]

@@ -28,8 +28,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if case.group.symptom == Symptom::UpstreamStatus {
         return Ok(unlogged(case));
     }
-    let refused = case.entries().filter(|it| it.message.starts_with("limiting "));
-    let Some(last) = refused.last() else { return Ok(Verdict::NotIt) };
+    let mut refused = case.entries().filter(|it| it.message.starts_with("limiting "));
+    let Some(last) = refused.next_back() else { return Ok(Verdict::NotIt) };
     let zone =
         last.message.rsplit_once("by zone \"").and_then(|(_, it)| it.split('"').next()).unwrap_or_default();
     let requests = last.message.starts_with("limiting requests");
@@ -127,7 +127,6 @@ fn zone_definition(case: &Case, zone: &str) -> Option<Fact> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
 
     const SITE: &str = "limit_req_zone $binary_remote_addr zone=perip:1m rate=2r/s;\nserver {\nlisten 80;\nserver_name \
@@ -141,6 +140,13 @@ mod tests {
         assert!(report.causes[0].summary.contains("zone perip"), "{}", report.causes[0].summary);
         let rate = report.causes[0].evidence.iter().find(|it| it.says.contains("rate=2r/s")).unwrap();
         assert_eq!(rate.reference.as_deref(), Some("/etc/nginx/nginx.conf:3"));
+    }
+
+    #[test]
+    fn requests_that_were_only_delayed_failed_nobody() {
+        let line = "[warn] 101#101: *7 delaying request, excess: 0.400, by zone \"perip\", client: 10.0.0.9, server: \
+            shop.example.com, request: \"GET / HTTP/1.1\", host: \"shop.example.com\"";
+        check(&logged(configured(SITE), &[line]), "healthy");
     }
 
     #[test]

@@ -35,7 +35,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let text = text.to_ascii_lowercase();
         let about = ["content_length", "content-length", "body", "post", "entity", "payload", "upload"];
         about.iter().any(|it| text.contains(it))
-            && ["too big", "too large", "exceed", "over the limit", "larger than"].iter().any(|it| text.contains(it))
+            && ["too big", "too large", "exceed", "over the limit", "larger than"]
+                .iter()
+                .any(|it| text.contains(it))
     });
     if sending == 0 && words.is_none() {
         return Ok(Verdict::NotIt);
@@ -70,20 +72,24 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     Ok(found
         .supporting_each(others)
-        .fix(Fix::repair(format!("Raise the limit for bodies in {name} (uWSGI limit-post, a framework's own limit)")))
-        .fix(Fix::repair("Or set client_max_body_size to the backend's limit, so that clients get a proper 413"))
+        .fix(Fix::repair(format!(
+            "Raise the limit for bodies in {name} (uWSGI limit-post, a framework's own limit)"
+        )))
+        .fix(Fix::repair(
+            "Or set client_max_body_size to the backend's limit, so that clients get a proper 413",
+        ))
         .verify(case.verify_command())
         .into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
     fn uploading(method: &str, action: &str) -> Snapshot {
-        let line = failed("writev() failed (104: Connection reset by peer)", action, "http://127.0.0.1:8080/cart");
+        let line =
+            failed("writev() failed (104: Connection reset by peer)", action, "http://127.0.0.1:8080/cart");
         let line = line.replace("GET /cart", &format!("{method} /cart"));
         let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
         serving(&mut host, 700, "/usr/bin/python3 app.py", "127.0.0.1:8080");
@@ -98,6 +104,10 @@ mod tests {
     #[test]
     fn a_request_without_a_body_is_another_cause() {
         let report = crate::diagnose(&uploading("GET", "sending request to upstream"));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "request-body-rejected"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "request-body-rejected"),
+            "{}",
+            outline(&report)
+        );
     }
 }

@@ -88,10 +88,13 @@ fn uwsgi(case: &Case) -> Result<Option<Verdict>, Blind> {
         .decisive(event.fact())
         .supporting(case.failures_fact())
         .fix(
-            Fix::repair(format!("Set buffer-size = {wanted} for {} (in its ini file or as --buffer-size {wanted})", unit.name))
-                .run(format!("systemctl restart {}", unit.name))
-                .risk(format!("restarts {}", unit.name))
-                .because(format!("the largest request had {size} bytes; each worker has one such buffer")),
+            Fix::repair(format!(
+                "Set buffer-size = {wanted} for {} (in its ini file or as --buffer-size {wanted})",
+                unit.name
+            ))
+            .run(format!("systemctl restart {}", unit.name))
+            .risk(format!("restarts {}", unit.name))
+            .because(format!("the largest request had {size} bytes; each worker has one such buffer")),
         )
         .fix(Fix::repair("Or make the cookies smaller: they are most of a header of that size"))
         .verify(case.verify_command());
@@ -127,12 +130,20 @@ mod tests {
     fn uwsgi_s_complaint_is_decisive_and_gives_the_size() {
         let host = complained("invalid request block size: 6342 (max 4096)...skip");
         let report = check(&host, "request-header-too-big: confirmed");
-        assert!(report.causes[0].fixes[0].title.contains("buffer-size = 16384"), "{:?}", report.causes[0].fixes);
+        assert!(
+            report.causes[0].fixes[0].title.contains("buffer-size = 16384"),
+            "{:?}",
+            report.causes[0].fixes
+        );
     }
 
     #[test]
     fn a_backend_that_says_nothing_is_not_accused() {
         let report = crate::diagnose(&complained("WSGI app 0 ready"));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "request-header-too-big"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "request-header-too-big"),
+            "{}",
+            outline(&report)
+        );
     }
 }

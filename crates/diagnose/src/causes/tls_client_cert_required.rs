@@ -31,11 +31,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let presents = pass.and_then(|it| it.settings.ssl_certificate.value.clone());
     let words = said::near(case, |text| {
         let text = text.to_ascii_lowercase().replace('_', " ");
-        ["did not return a certificate", "no certificate returned", "no required ssl certificate", "client certificate"]
-            .iter()
-            .any(|it| text.contains(it))
+        [
+            "did not return a certificate",
+            "no certificate returned",
+            "no required ssl certificate",
+            "client certificate",
+        ]
+        .iter()
+        .any(|it| text.contains(it))
     });
-    let narrowed = pass.is_some_and(|it| it.settings.ssl_ciphers.from.is_some() || it.settings.ssl_protocols.from.is_some());
+    let narrowed = pass
+        .is_some_and(|it| it.settings.ssl_ciphers.from.is_some() || it.settings.ssl_protocols.from.is_some());
     let sure = match trouble {
         Trouble::CertificateRequired => true,
         Trouble::HandshakeFailure | Trouble::OtherAlert if words.is_some() => true,
@@ -57,7 +63,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             Some(file) => format!("{prefix}certificate {file}"),
             None => format!("no {prefix}certificate applies to this pass"),
         };
-        Fact::new("config", says).reference(case.scene.place(pass.settings.ssl_certificate.from.unwrap_or(pass.span)))
+        Fact::new("config", says)
+            .reference(case.scene.place(pass.settings.ssl_certificate.from.unwrap_or(pass.span)))
     });
     let found = if sure {
         confirmed(summary).decisive(fact).decisive_each(words)
@@ -65,7 +72,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let hello = "it takes a hello with the same name and every usual cipher, so neither is what it lacks";
         likely(summary).supporting(fact).supporting(Fact::new("probe", hello))
     };
-    let title = format!("Give nginx a certificate that the backend's CA signed: {prefix}certificate and {prefix}certificate_key");
+    let title = format!(
+        "Give nginx a certificate that the backend's CA signed: {prefix}certificate and {prefix}certificate_key"
+    );
     Ok(found
         .supporting_each(config)
         .fix(Fix::repair(title).run(tls_talk::show(case, pass.and_then(tls_talk::sent_name).as_deref())).because(
@@ -108,6 +117,10 @@ mod tests {
         let reason = "sslv3 alert handshake failure:SSL alert number 40";
         let host = refused("proxy_ssl_ciphers AES256-SHA; proxy_pass https://127.0.0.1:9443", reason);
         let report = crate::diagnose(&host);
-        assert!(!report.causes.iter().any(|it| it.cause.id == "tls-client-cert-required"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "tls-client-cert-required"),
+            "{}",
+            outline(&report)
+        );
     }
 }

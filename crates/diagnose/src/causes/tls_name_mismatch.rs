@@ -35,23 +35,34 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             Some(name) => format!("proxy_ssl_name {name}"),
             None => format!("the host of the pass is {}", tls_talk::host_of(pass)),
         };
-        let sni = if sent.is_some() { "nginx also asks for it (SNI)" } else { "nginx asks for no name (proxy_ssl_server_name is off)" };
+        let sni = if sent.is_some() {
+            "nginx also asks for it (SNI)"
+        } else {
+            "nginx asks for no name (proxy_ssl_server_name is off)"
+        };
         let span = pass.settings.ssl_name.from.unwrap_or(pass.span);
         Fact::new("config", format!("{from}; {sni}")).reference(case.scene.place(span))
     });
-    let mut found =
-        confirmed(format!("The certificate of {} is valid, but not for \"{expected}\", the name nginx expects", case.peer_name()))
-            .decisive(fact)
-            .supporting_each(config)
-            .fix(
-                Fix::repair("Set proxy_ssl_name to a name in the certificate")
-                    .run(format!("{} | openssl x509 -noout -ext subjectAltName", tls_talk::show(case, sent.as_deref().or(Some(expected)))))
-                    .because("the command shows the names that the certificate holds"),
-            );
+    let mut found = confirmed(format!(
+        "The certificate of {} is valid, but not for \"{expected}\", the name nginx expects",
+        case.peer_name()
+    ))
+    .decisive(fact)
+    .supporting_each(config)
+    .fix(
+        Fix::repair("Set proxy_ssl_name to a name in the certificate")
+            .run(format!(
+                "{} | openssl x509 -noout -ext subjectAltName",
+                tls_talk::show(case, sent.as_deref().or(Some(expected)))
+            ))
+            .because("the command shows the names that the certificate holds"),
+    );
     if sent.is_none() {
         found = found.fix(
-            Fix::repair("If the backend has several certificates, ask for the right one: proxy_ssl_server_name on")
-                .because("without a name it sends its default certificate"),
+            Fix::repair(
+                "If the backend has several certificates, ask for the right one: proxy_ssl_server_name on",
+            )
+            .because("without a name it sends its default certificate"),
         );
     }
     Ok(found
@@ -62,7 +73,6 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
 
     #[test]

@@ -31,7 +31,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let pass = case.scene.pass(case.group);
     let sent = pass.and_then(tls_talk::sent_name);
     let refused = tls_talk::greeting(case).filter(|_| tls_talk::took_our_hello(case) == Some(false));
-    let by_name = trouble == Trouble::UnrecognizedName || refused.is_some_and(|it| it.detail.contains("unrecognized_name"));
+    let by_name = trouble == Trouble::UnrecognizedName
+        || refused.is_some_and(|it| it.detail.contains("unrecognized_name"));
     if !by_name {
         if tls_talk::took_our_hello(case) == Some(true) {
             return Ok(Verdict::ruled_out("the backend takes a hello with the same name"));
@@ -45,8 +46,12 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let peer = case.peer_name();
     let summary = match &sent {
-        Some(name) => format!("nginx asks {peer} for \"{name}\" (SNI), a name that it does not know: it ends the handshake"),
-        None => format!("{peer} chooses its certificate by name, and nginx sends none (proxy_ssl_server_name is off)"),
+        Some(name) => format!(
+            "nginx asks {peer} for \"{name}\" (SNI), a name that it does not know: it ends the handshake"
+        ),
+        None => format!(
+            "{peer} chooses its certificate by name, and nginx sends none (proxy_ssl_server_name is off)"
+        ),
     };
     let config = pass.map(|pass| {
         let prefix = tls_talk::prefix(pass);
@@ -80,7 +85,9 @@ fn send_name(case: &Case, pass: &Pass, sent: Option<&str>) -> Option<Fix> {
     let settings = &pass.settings;
     let mut edits = Edits::new(case.scene);
     if !tls_talk::is_dns_name(&host) || sent == Some(host.as_str()) {
-        let title = format!("Set {prefix}name to a name that the backend has a certificate for, and {prefix}server_name on");
+        let title = format!(
+            "Set {prefix}name to a name that the backend has a certificate for, and {prefix}server_name on"
+        );
         return Some(Fix::repair(title).because(format!("\"{}\" is no such name", sent.unwrap_or(&host))));
     }
     if pass.condition.is_none() {
@@ -91,7 +98,6 @@ fn send_name(case: &Case, pass: &Pass, sent: Option<&str>) -> Option<Fix> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
@@ -105,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_missing_is_sent() {
-        let host = refused("proxy_pass https://api.internal:8443", "tlsv1 unrecognized name:SSL alert number 112");
+        let host =
+            refused("proxy_pass https://api.internal:8443", "tlsv1 unrecognized name:SSL alert number 112");
         let report = check(&host, "tls-sni-required: confirmed");
         let edit = &report.causes[0].fixes[0].edits[0];
         assert_eq!(edit.new, "proxy_pass https://api.internal:8443; proxy_ssl_server_name on;");
@@ -113,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_common_is_another_cause() {
-        let host = refused("proxy_pass https://api.internal:8443", "tlsv1 alert protocol version:SSL alert number 70");
+        let host = refused(
+            "proxy_pass https://api.internal:8443",
+            "tlsv1 alert protocol version:SSL alert number 70",
+        );
         let report = crate::diagnose(&host);
         assert!(!report.causes.iter().any(|it| it.cause.id == "tls-sni-required"), "{}", outline(&report));
     }

@@ -41,15 +41,22 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let (what, fix) = match code {
         Some(10) => (
             "has expired".to_owned(),
-            vec![Fix::repair(format!("Renew the certificate of {peer}")).because("nobody can make an expired one valid again")],
+            vec![
+                Fix::repair(format!("Renew the certificate of {peer}"))
+                    .because("nobody can make an expired one valid again"),
+            ],
         ),
         Some(9) => (
             "is not valid yet".to_owned(),
-            vec![Fix::repair("Compare the clocks of both hosts (timedatectl); then the certificate's notBefore")],
+            vec![Fix::repair(
+                "Compare the clocks of both hosts (timedatectl); then the certificate's notBefore",
+            )],
         ),
         Some(18) => (
             "is self-signed, and not itself among the trusted ones".to_owned(),
-            vec![Fix::repair(format!("Put that certificate into {ca}, or let a CA that stands there sign one"))],
+            vec![Fix::repair(format!(
+                "Put that certificate into {ca}, or let a CA that stands there sign one"
+            ))],
         ),
         Some(19) => (
             format!("ends at a root that {ca} does not hold"),
@@ -60,14 +67,21 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             deeper(case, depth).into_iter().collect(),
         ),
         Some(2 | 20 | 21) => (
-            format!("comes from an issuer that is not in {ca}, or more than {depth} intermediates away from it"),
-            vec![Fix::repair(format!("Put the issuing CA into {ca}, and let the backend send its intermediates"))]
-                .into_iter()
-                .chain(deeper(case, depth))
-                .collect(),
+            format!(
+                "comes from an issuer that is not in {ca}, or more than {depth} intermediates away from it"
+            ),
+            vec![Fix::repair(format!(
+                "Put the issuing CA into {ca}, and let the backend send its intermediates"
+            ))]
+            .into_iter()
+            .chain(deeper(case, depth))
+            .collect(),
         ),
         Some(23) => ("was revoked".to_owned(), vec![Fix::repair(format!("Give {peer} a new certificate"))]),
-        _ => ("is not accepted".to_owned(), vec![Fix::repair("Look at the chain and the error's words, and mend that one")]),
+        _ => (
+            "is not accepted".to_owned(),
+            vec![Fix::repair("Look at the chain and the error's words, and mend that one")],
+        ),
     };
     let config = trusted.map(|(file, span)| {
         Fact::new("config", format!("proxy_ssl_trusted_certificate {file}, proxy_ssl_verify_depth {depth}"))
@@ -102,7 +116,6 @@ fn deeper(case: &Case, depth: u32) -> Option<Fix> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::*;
     use snapshot::Snapshot;
 
@@ -124,7 +137,8 @@ mod tests {
 
     #[test]
     fn an_unknown_issuer_may_also_be_a_chain_that_is_too_long() {
-        let report = check(&refused("20:unable to get local issuer certificate"), "tls-verify-failed: confirmed");
+        let report =
+            check(&refused("20:unable to get local issuer certificate"), "tls-verify-failed: confirmed");
         assert!(report.causes[0].summary.contains("/etc/ssl/corp.pem"), "{}", report.causes[0].summary);
         assert!(report.causes[0].fixes.iter().any(|it| it.title.contains("verify_depth 4")));
     }

@@ -35,20 +35,27 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let protocols = pass.and_then(|it| it.settings.ssl_protocols.from);
     let took = tls_talk::took_our_hello(case);
     let offered = pass.map(|it| it.settings.ssl_protocols.value.join(" ")).filter(|it| !it.is_empty());
-    let chosen = tls_talk::greeting(case).and_then(|it| it.detail.strip_prefix("ServerHello, ")).map(str::to_owned);
+    let chosen =
+        tls_talk::greeting(case).and_then(|it| it.detail.strip_prefix("ServerHello, ")).map(str::to_owned);
     let (summary, sure, fix) = match trouble {
         Trouble::NoCommonVersion => {
             let offers = offered.as_ref().map(|it| format!(" nginx offers {it}")).unwrap_or_default();
             let has = chosen.as_ref().map(|it| format!(", it answers {it}")).unwrap_or_default();
-            (format!("{peer} has no TLS version in common with nginx:{offers}{has}"), true, pass.and_then(|it| versions(case, it)))
+            (
+                format!("{peer} has no TLS version in common with nginx:{offers}{has}"),
+                true,
+                pass.and_then(|it| versions(case, it)),
+            )
         }
         Trouble::NoCommonCipher => {
             (format!("{peer} has no cipher in common with nginx"), true, pass.and_then(|it| wider(case, it)))
         }
         // Our hello has the same name; it differs from nginx's only in what the configuration narrows.
-        Trouble::HandshakeFailure if took == Some(true) && ciphers.is_some() => {
-            (format!("{peer} accepts none of the ciphers that nginx offers (proxy_ssl_ciphers)"), true, pass.and_then(|it| wider(case, it)))
-        }
+        Trouble::HandshakeFailure if took == Some(true) && ciphers.is_some() => (
+            format!("{peer} accepts none of the ciphers that nginx offers (proxy_ssl_ciphers)"),
+            true,
+            pass.and_then(|it| wider(case, it)),
+        ),
         Trouble::HandshakeFailure if took == Some(true) && protocols.is_some() => (
             format!("{peer} accepts none of the TLS versions that nginx offers"),
             false,
@@ -62,12 +69,19 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             (Some(span), _) if trouble != Trouble::NoCommonVersion => {
                 (format!("{prefix}ciphers {}", pass.settings.ssl_ciphers.value), span)
             }
-            (_, Some(span)) => (format!("{prefix}protocols {}", pass.settings.ssl_protocols.value.join(" ")), span),
-            _ => (format!("{prefix}protocols has its default: {}", pass.settings.ssl_protocols.value.join(" ")), pass.span),
+            (_, Some(span)) => {
+                (format!("{prefix}protocols {}", pass.settings.ssl_protocols.value.join(" ")), span)
+            }
+            _ => (
+                format!("{prefix}protocols has its default: {}", pass.settings.ssl_protocols.value.join(" ")),
+                pass.span,
+            ),
         };
         Fact::new("config", says).reference(case.scene.place(span))
     });
-    let ours = chosen.map(|it| Fact::new("probe", format!("{peer} answers a hello with every usual version and cipher: {it}")));
+    let ours = chosen.map(|it| {
+        Fact::new("probe", format!("{peer} answers a hello with every usual version and cipher: {it}"))
+    });
     let found = match (sure, ours) {
         (true, ours) => confirmed(summary).decisive(fact).supporting_each(ours),
         (false, ours) => likely(summary).supporting(fact).supporting_each(ours),
@@ -95,7 +109,10 @@ fn wider(case: &Case, pass: &Pass) -> Option<Fix> {
     let span = pass.settings.ssl_ciphers.from?;
     let mut edits = Edits::new(case.scene);
     edits.replace(span, &format!("{}ciphers HIGH:!aNULL:!MD5;", tls_talk::prefix(pass)))?;
-    edits.into_fix(Fix::repair("Offer the backend more ciphers").because("TLS between nginx and its own backends needs no narrow list"))
+    edits.into_fix(
+        Fix::repair("Offer the backend more ciphers")
+            .because("TLS between nginx and its own backends needs no narrow list"),
+    )
 }
 
 #[cfg(test)]
@@ -108,7 +125,8 @@ mod tests {
         let message = format!("SSL_do_handshake() failed (SSL: error:0A000458:SSL routines::{reason})");
         let line = failed(&message, "SSL handshaking to upstream", "https://127.0.0.1:8443/cart");
         logged(passing_to(pass), &[&line]).with(|it| {
-            let greeting = Greeting { protocol: Protocol::Tls, answer: Answer::Spoken, detail: detail.into() };
+            let greeting =
+                Greeting { protocol: Protocol::Tls, answer: Answer::Spoken, detail: detail.into() };
             sight(it, "127.0.0.1:8443", |it| it.greetings.push(greeting));
         })
     }
@@ -132,7 +150,15 @@ mod tests {
     #[test]
     fn a_name_that_is_not_known_is_another_cause() {
         let reason = "tlsv1 unrecognized name:SSL alert number 112";
-        let report = crate::diagnose(&refused("proxy_pass https://127.0.0.1:8443", reason, "alert: unrecognized_name"));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "tls-version-mismatch"), "{}", outline(&report));
+        let report = crate::diagnose(&refused(
+            "proxy_pass https://127.0.0.1:8443",
+            reason,
+            "alert: unrecognized_name",
+        ));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "tls-version-mismatch"),
+            "{}",
+            outline(&report)
+        );
     }
 }

@@ -27,8 +27,21 @@ cause! {
 }
 
 /// Pieces of paths at which WebSockets usually are: their frameworks' defaults.
-const SOCKET_PATHS: &[&str] =
-    &["ws", "wss", "websocket", "websockets", "socket.io", "sockjs", "cable", "hub", "hubs", "signalr", "socket", "live", "_ws"];
+const SOCKET_PATHS: &[&str] = &[
+    "ws",
+    "wss",
+    "websocket",
+    "websockets",
+    "socket.io",
+    "sockjs",
+    "cable",
+    "hub",
+    "hubs",
+    "signalr",
+    "socket",
+    "live",
+    "_ws",
+];
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
@@ -76,7 +89,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             "nginx does not pass the Upgrade header on to {name}, which expects a WebSocket at {}",
             paths.join(", ")
         );
-        let config = Fact::new("config", "no proxy_set_header Upgrade applies to this pass").reference(scene.place(pass.span));
+        let config = Fact::new("config", "no proxy_set_header Upgrade applies to this pass")
+            .reference(scene.place(pass.span));
         let found = match words {
             Some(words) => confirmed(summary).decisive(words).supporting(config),
             None if case.group.symptom == Symptom::UpstreamStatus => return Ok(Verdict::NotIt),
@@ -142,7 +156,8 @@ fn pass_on(case: &Case, pass: &Pass) -> Option<Fix> {
 /// Whether a directive stands in the same location as the pass.
 fn same_block(case: &Case, span: nginx_conf::Span, pass: &Pass) -> bool {
     let location = pass.location.and_then(|it| case.scene.view.location(it));
-    location.is_some_and(|it| it.span.file == span.file && it.span.start <= span.start && span.end <= it.span.end)
+    location
+        .is_some_and(|it| it.span.file == span.file && it.span.start <= span.start && span.end <= it.span.end)
 }
 
 #[cfg(test)]
@@ -153,10 +168,12 @@ mod tests {
 
     fn refusing(location: &str, path: &str, says: &str) -> Snapshot {
         let message = "upstream prematurely closed connection";
-        let line = failed(message, "reading response header from upstream", &format!("http://127.0.0.1:3000{path}"));
+        let line =
+            failed(message, "reading response header from upstream", &format!("http://127.0.0.1:3000{path}"));
         let line = line.replace("GET /cart", &format!("GET {path}"));
-        let http =
-            format!("server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{location}\nproxy_pass http://127.0.0.1:3000;\n}}\n}}");
+        let http = format!(
+            "server {{\nlisten 80;\nserver_name shop.example.com;\nlocation / {{\n{location}\nproxy_pass http://127.0.0.1:3000;\n}}\n}}"
+        );
         let mut host = logged(configured(&http), &[&line]);
         serving(&mut host, 700, "/usr/bin/node app.js", "127.0.0.1:3000");
         let entry = JournalEntry {
@@ -173,7 +190,8 @@ mod tests {
 
     #[test]
     fn headers_that_are_missing_for_a_websocket_are_named() {
-        let host = refusing("proxy_http_version 1.1;", "/chat/ws", "plain GET refused, a websocket is expected");
+        let host =
+            refusing("proxy_http_version 1.1;", "/chat/ws", "plain GET refused, a websocket is expected");
         let report = check(&host, "upgrade-header-mismatch: confirmed");
         let new = &report.causes[0].fixes[0].edits[0].new;
         assert!(new.contains("proxy_set_header Upgrade $http_upgrade;"), "{new}");
@@ -188,6 +206,10 @@ mod tests {
     #[test]
     fn an_ordinary_page_without_such_headers_is_another_cause() {
         let report = crate::diagnose(&refusing("", "/cart", "boom"));
-        assert!(!report.causes.iter().any(|it| it.cause.id == "upgrade-header-mismatch"), "{}", outline(&report));
+        assert!(
+            !report.causes.iter().any(|it| it.cause.id == "upgrade-header-mismatch"),
+            "{}",
+            outline(&report)
+        );
     }
 }
