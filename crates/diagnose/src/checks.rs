@@ -87,7 +87,9 @@ fn port(backends: &HashMap<Peer, Result<Backend, Blind>>) -> Answer {
     dead.sort();
     let dead: Vec<&str> = dead.iter().map(String::as_str).collect();
     match (looked, dead.len()) {
-        (_, 0) if unseen.is_some() => (CheckState::Skipped, unseen.map(|it| it.why.clone()).unwrap_or_default()),
+        (_, 0) if unseen.is_some() => {
+            (CheckState::Skipped, unseen.map(|it| it.why.clone()).unwrap_or_default())
+        }
         (0, _) => (CheckState::Ok, "no failing backend on this host".into()),
         (_, 0) => (CheckState::Ok, "every failing local backend listens".into()),
         _ => (CheckState::Fail, format!("nothing listens at {}", list(&dead))),

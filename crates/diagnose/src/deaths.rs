@@ -129,10 +129,12 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
         }
     };
     // The first workers after the backend's own start replace nobody.
-    let begun = family.iter().filter_map(|it| it.started_at).min().filter(|at| *at >= scene.snapshot.window.from);
+    let begun =
+        family.iter().filter_map(|it| it.started_at).min().filter(|at| *at >= scene.snapshot.window.from);
     let children = family.iter().filter(|it| family.iter().any(|parent| parent.pid == it.ppid)).count();
     let starts = scene.events.iter().filter(|it| it.kind == EventKind::WorkerStarted && ours(it));
-    let first: Vec<&Event> = starts.filter(|it| begun.is_some_and(|at| it.at >= at)).take(children.max(1)).collect();
+    let first: Vec<&Event> =
+        starts.filter(|it| begun.is_some_and(|at| it.at >= at)).take(children.max(1)).collect();
     let initial = |event: &Event| first.iter().any(|it| std::ptr::eq(*it, event));
     let candidates: Vec<(Death, &Event)> = scene
         .events

@@ -51,7 +51,11 @@ mod tests {
 
     /// A well main instance beside one whose backend refuses.
     fn two_instances() -> Snapshot {
-        let line = failed("connect() failed (111: Connection refused)", "connecting to upstream", "http://127.0.0.1:8182/");
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8182/",
+        );
         let lost = logged(passing_to("proxy_pass http://127.0.0.1:8182"), &[&line]);
         let Reading::Seen(other) = &lost.nginx else { unreachable!() };
         let mut both = passing_to("proxy_pass http://127.0.0.1:8181");

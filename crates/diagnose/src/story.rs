@@ -62,11 +62,6 @@ pub enum How {
 }
 
 impl Life<'_> {
-    /// How long it ran.
-    pub fn lasted(&self) -> Option<SignedDuration> {
-        Some(self.end.as_ref()?.at.duration_since(self.started_at?))
-    }
-
     /// Whether it came to its end without anybody asking.
     pub fn died(&self) -> bool {
         self.end.as_ref().is_some_and(|it| it.how != How::Stopped)

@@ -55,8 +55,12 @@ pub fn logged(snapshot: Snapshot, lines: &[&str]) -> Snapshot {
     let lines: Vec<LogLine> = lines.iter().enumerate().map(entry).collect();
     let lines = LogLines { read_total: count as u64, last_at: Some(last), lines, ..LogLines::default() };
     snapshot.with(|it| {
-        let log =
-            LogFile { path: "/var/log/nginx/error.log".into(), kind: LogKind::Error, lines: seen(lines), nginx: 0 };
+        let log = LogFile {
+            path: "/var/log/nginx/error.log".into(),
+            kind: LogKind::Error,
+            lines: seen(lines),
+            nginx: 0,
+        };
         it.logs.push(log);
     })
 }

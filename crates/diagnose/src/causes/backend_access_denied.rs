@@ -64,7 +64,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     // PHP-FPM does not always log whom it drops; its pool file says whom it would.
     if let Some((_, pool)) = backend.pool
-        && let (Some(allowed), Some(line)) = (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
+        && let (Some(allowed), Some(line)) =
+            (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
         && let Some(source) = source_address(case)
         && !allowed.split(',').any(|it| it.trim().parse() == Ok(source))
     {

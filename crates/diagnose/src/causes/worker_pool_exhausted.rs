@@ -55,7 +55,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let are = if workers.len() == 1 { "is" } else { "are" };
     let summary = format!("{all} of {name} {are} busy, and requests wait in its queue");
     let decisive = queue.clone().or_else(|| full.map(|it| it.fact()));
-    let mut found = confirmed(summary);
+    // One connection in the queue may have come this instant, unless our own was left waiting as well.
+    let lone = backend.listening.as_ref().and_then(|it| it.waiting).is_none_or(|it| it < 2);
+    let doubtful = full.is_none() && lone && vitals::greeting(case).is_none();
+    let mut found = confirmed(summary).only_likely_if(doubtful);
     if let Some(fact) = decisive {
         found = found.decisive(fact);
     }
