@@ -30,6 +30,7 @@ mod ephemeral_ports_exhausted;
 mod firewall_drop;
 mod firewall_reject;
 mod host_cpu_saturated;
+mod host_memory_exhausted;
 mod invalid_response;
 mod keepalive_race;
 mod listen_queue_overflow;
@@ -99,6 +100,7 @@ pub static CAUSES: &[&Cause] = &[
     &firewall_drop::CAUSE,
     &firewall_reject::CAUSE,
     &host_cpu_saturated::CAUSE,
+    &host_memory_exhausted::CAUSE,
     &invalid_response::CAUSE,
     &keepalive_race::CAUSE,
     &listen_queue_overflow::CAUSE,
