@@ -45,6 +45,7 @@ mod php_fpm_pool_exhausted;
 mod protocol_mismatch;
 mod proxy_loop;
 mod proxy_protocol_mismatch;
+mod proxy_temp_file_limit;
 mod rate_limited;
 mod request_body_rejected;
 mod request_body_too_large;
@@ -115,6 +116,7 @@ pub static CAUSES: &[&Cause] = &[
     &protocol_mismatch::CAUSE,
     &proxy_loop::CAUSE,
     &proxy_protocol_mismatch::CAUSE,
+    &proxy_temp_file_limit::CAUSE,
     &rate_limited::CAUSE,
     &request_body_rejected::CAUSE,
     &request_body_too_large::CAUSE,
