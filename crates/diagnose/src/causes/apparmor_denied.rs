@@ -21,7 +21,7 @@ cause! {
     /// other security module.
     "apparmor-denied",
     explains: [ConnectPermission, ConnectRefused, ConnectSocketMissing, TempWrite],
-    leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection"],
+    leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection", "temp-path-permission"],
     judge: Judge::Group(judge),
 }
 

@@ -22,7 +22,7 @@ cause! {
     /// prohibit route gives the same number. `apparmor-denied`: the other security module.
     "selinux-denied",
     explains: [ConnectPermission, ConnectRefused, ConnectSocketMissing, TempWrite],
-    leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection"],
+    leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection", "temp-path-permission"],
     judge: Judge::Group(judge),
 }
 
