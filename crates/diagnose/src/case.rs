@@ -104,6 +104,30 @@ impl<'s, 'a> Case<'s, 'a> {
         }
     }
 
+    /// The backend's name in sentences; the address where nobody here serves it.
+    pub fn backend_name(&self) -> String {
+        match self.backend {
+            Ok(backend)
+                if backend.pool.is_some() || !backend.processes.is_empty() || backend.meant.is_some() =>
+            {
+                backend.name(self.scene)
+            }
+            _ => self.peer_name(),
+        }
+    }
+
+    /// The failed paths in a sentence: `/a`, `/a and /b`, `/a and 7 other paths`; none when none is known.
+    pub fn paths(&self) -> Option<String> {
+        match self.group.paths.as_slice() {
+            [] => None,
+            [(path, _)] => Some(path.clone()),
+            [(first, _), (second, _)] => Some(format!("{first} and {second}")),
+            [(first, _), rest @ ..] => {
+                Some(format!("{first} and {}", plural(rest.len() as u64, "other path")))
+            }
+        }
+    }
+
     /// A command that asks nginx for what failed.
     pub fn verify_command(&self) -> String {
         let path = self.group.paths.first().map_or("/", |(path, _)| path.as_str());

@@ -120,7 +120,9 @@ fn is_everyday(scene: &Scene, group: &FailureGroup) -> bool {
                 && entries.all(|it| it.line.split(' ').nth(2) == Some("[warn]"))
                 && accesses.all(|it| (100..500).contains(&it.status))
         }
-        Symptom::ClientClosed => scene.requests_total().is_some_and(|total| group.count * MOST_IMPATIENT_ONE_IN < total),
+        Symptom::ClientClosed => {
+            scene.requests_total().is_some_and(|total| group.count * MOST_IMPATIENT_ONE_IN < total)
+        }
         _ => false,
     }
 }

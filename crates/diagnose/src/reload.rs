@@ -16,6 +16,9 @@ use crate::verdict::Fact;
 /// Slack between a file's time stamp and a process's start, which the kernel counts in ticks since boot.
 const START_SLACK: SignedDuration = SignedDuration::from_millis(300);
 
+/// nginx stamps its log lines with whole seconds, rounded down.
+const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
+
 /// A request that ended before this share of a timeout did not end by it.
 const CLEARLY_EARLIER: f64 = 0.8;
 
@@ -75,13 +78,10 @@ pub struct Refusal {
 
 /// The last refusal that still stands: nobody changed a file after it, and no load has succeeded since.
 pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
-    let emergency = scene
-        .failures
-        .notices
-        .iter()
-        .rev()
-        .find(|it| it.level == Level::Emerg && it.at > edited.loaded_at && !is_of_a_worker(&it.message));
-    if let Some(it) = emergency.filter(|it| edited.last_at().is_none_or(|at| it.at + START_SLACK >= at)) {
+    let emergency = scene.failures.notices.iter().rev().find(|it| {
+        it.level == Level::Emerg && it.at + WHOLE_SECOND > edited.loaded_at && !is_of_a_worker(&it.message)
+    });
+    if let Some(it) = emergency.filter(|it| edited.last_at().is_none_or(|at| it.at + WHOLE_SECOND >= at)) {
         let fact = Fact::new("error-log", format!("[emerg] {}", it.message));
         return Some(Refusal {
             why: it.message.clone(),

@@ -44,16 +44,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let oldest = backend.processes.iter().filter_map(|it| it.started_at).min();
     // Log stamps are whole seconds, rounded down.
     let same = oldest.is_some_and(|it| it < case.group.first + SignedDuration::from_secs(1));
-    let name = backend.name(scene);
-    let on: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
+    let name = case.backend_name();
+    let on = case.paths().unwrap_or_else(|| "some requests".to_owned());
+    let paths = &case.group.paths;
     // A path that also succeeds speaks for something that is not in the request: timing, a reused connection, a limit.
+    let few = paths.len() <= 3 || (paths.len() as u64) * 2 <= case.group.count;
     let particular =
-        !on.is_empty() && case.group.paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
+        few && !paths.is_empty() && paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
     let keeps = scene.pass(case.group).is_some_and(|it| it.keeps_connections(scene.view));
-    let summary = format!(
-        "{name} hangs up without an answer on {}; it lives and answers other requests",
-        on.join(", ")
-    );
+    let summary = format!("{name} hangs up without an answer on {on}; it lives and answers other requests");
     let alive =
         backend.processes.iter().min_by_key(|it| it.started_at).zip(oldest).map(|(process, since)| {
             let says = format!(
@@ -80,7 +79,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .supporting_each(alive.filter(|_| same))
         .supporting_each(vitals::greeting_fact(case))
         .supporting(case.failures_fact())
-        .fix(Fix::repair(format!("Look at what the application does on {}", on.join(", "))).run(
+        .fix(Fix::repair(format!("Look at what the application does on {on}")).run(
             match backend.unit(scene) {
                 Some(unit) => {
                     format!("journalctl -u {} --since '{}'", unit.name, scene.clock(case.group.first))

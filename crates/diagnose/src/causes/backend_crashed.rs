@@ -101,9 +101,8 @@ fn advice(case: &Case, found: Found, unit: Option<&Unit>) -> Found {
         }
         found = found.verify(format!("systemctl show -p NRestarts,ActiveState {}", unit.name));
     }
-    let paths: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
-    if !paths.is_empty() && case.group.symptom != Symptom::ConnectRefused {
-        found = found.fix(Fix::repair(format!("Mend what dies on {}", paths.join(", "))));
+    if let Some(paths) = case.paths().filter(|_| case.group.symptom != Symptom::ConnectRefused) {
+        found = found.fix(Fix::repair(format!("Mend what dies on {paths}")));
     }
     found
         .verify(case.verify_command())

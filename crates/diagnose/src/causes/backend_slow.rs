@@ -52,13 +52,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let setting = scene.pass(case.group).map(|it| &it.settings.read_timeout);
     let limit = setting.map(|it| it.value.as_secs_f64());
     let took = took_seconds(case);
-    let paths: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
-    let on = if paths.is_empty() { "requests".to_owned() } else { paths.join(", ") };
+    let on = case.paths().unwrap_or_else(|| "a request".to_owned());
+    let take = if case.group.paths.len() > 1 { "take" } else { "takes" };
     let waits = match limit {
-        Some(limit) => format!("takes longer than the {} that nginx waits there", span(limit)),
-        None => "takes longer than nginx waits".to_owned(),
+        Some(limit) => format!("{take} longer than the {} that nginx waits there", span(limit)),
+        None => format!("{take} longer than nginx waits"),
     };
-    let summary = format!("{on} {waits}; {} itself is well", backend.name(scene));
+    let summary = format!("{on} {waits}; {} itself is well", case.backend_name());
     let quick = meanwhile
         .iter()
         .filter_map(|it| it.request_time)

@@ -34,8 +34,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let name = backend.name(case.scene);
     let (limit, fix) = limit_of(case, deaths.events.last().copied());
     let after = limit.map(|it| format!(" ({it})")).unwrap_or_default();
-    let paths: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
-    let on = if paths.is_empty() { "a long request".to_owned() } else { paths.join(", ") };
+    let on = case.paths().unwrap_or_else(|| "a long request".to_owned());
     let counted = Fact::new(
         "journal",
         format!("{} of {} failures have such a line within 3 s", deaths.covered, deaths.looked_at),

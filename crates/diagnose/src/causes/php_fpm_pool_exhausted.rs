@@ -143,11 +143,10 @@ fn advice(case: &Case, found: Found, pool: &PhpPool, waiting: u32) -> Found {
             found = found.fix(Fix::mitigate("Add memory or hosts: there is no room for more children"));
         }
     }
-    let slow: Vec<&str> = case.group.paths.iter().take(3).map(|(path, _)| path.as_str()).collect();
     found
         .fix(Fix::repair(format!(
             "Make the slow pages faster ({}): each holds a child while it runs",
-            slow.join(", ")
+            case.paths().unwrap_or_default()
         )))
         .verify(case.verify_command())
         .prevent(format!(

@@ -106,12 +106,7 @@ fn name(case: &Case) -> String {
 }
 
 fn paths(case: &Case) -> String {
-    let paths = &case.group.paths;
-    match paths.first() {
-        Some((path, _)) if paths.len() == 1 => format!(" for {path}"),
-        Some((path, _)) => format!(" for {path} and {}", plural(paths.len() as u64 - 1, "other path")),
-        None => String::new(),
-    }
+    case.paths().map(|it| format!(" for {it}")).unwrap_or_default()
 }
 
 /// The pass that the failed requests are routed to, as text.
