@@ -103,7 +103,9 @@ fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
             && access.status != 499
             && access.status >= 400
     };
-    group.accesses.is_empty()
+    // A status that was passed on is a group only where it is a failure.
+    group.symptom == Symptom::UpstreamStatus
+        || group.accesses.is_empty()
         || group.accesses.len() as u64 * 2 < group.count
         || !group.accesses.iter().all(harmless)
 }

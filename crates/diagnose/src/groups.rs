@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
-use snapshot::{ConnectOutcome, LogKind, Peer, Snapshot};
+use snapshot::{Answer, ConnectOutcome, LogKind, Peer, Protocol, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
 
@@ -121,7 +121,9 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
     }
     for (index, access) in failures.accesses.iter().enumerate() {
         // A request whose reason stands in the error log is counted there; what the client broke off is no failure here.
-        if access.explained || !access.failed() || access.status == 499 && access.attempts.is_empty() {
+        let tls_port = plain_to_tls(access, view, snapshot);
+        let failed = access.failed() || tls_port.is_some();
+        if access.explained || !failed || access.status == 499 && access.attempts.is_empty() {
             continue;
         }
         // An application's own 500 or 413 is its answer, and nginx is not asked about it.
@@ -136,6 +138,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         if peer.is_none() && !error_log_speaks && !access.tells_upstream {
             peer = only_dead_peer(access, view, snapshot);
         }
+        peer = tls_port.or(peer);
         let (symptom, errno) = match access.status {
             499 => (Symptom::ClientClosed, None),
             413 => (Symptom::BodyTooLarge, None),
@@ -241,6 +244,28 @@ fn of_connect(outcome: &ConnectOutcome) -> Option<(Symptom, Option<i32>)> {
             (symptom, Some(*errno))
         }
     })
+}
+
+/// The peer that answered 400 because it wants TLS on that port: nginx, Apache httpd and Go say so in plain HTTP. A 400 is
+/// the client's own fault otherwise.
+fn plain_to_tls(access: &Access, view: &View, snapshot: &Snapshot) -> Option<Peer> {
+    if access.status != 400 {
+        return None;
+    }
+    let asked: Vec<Peer> = match access.last_attempt() {
+        Some(attempt) => attempt.addr.iter().filter_map(|it| it.parse().ok()).collect(),
+        None if access.tells_upstream => Vec::new(),
+        None => {
+            let addresses = access.passes.iter().flat_map(|it| view.passes()[*it].addresses(view));
+            addresses.filter_map(|it| it.address.parse().ok()).collect()
+        }
+    };
+    let wants_tls = |peer: &Peer| {
+        let sight = snapshot.peers.iter().find(|it| it.peer == *peer);
+        let mut greetings = sight.into_iter().flat_map(|it| &it.greetings);
+        greetings.any(|it| it.protocol == Protocol::Http && it.answer == Answer::SpokeTls)
+    };
+    asked.into_iter().find(wants_tls)
 }
 
 /// The peer that a request without upstream fields must have met: the one of its pass, if that cannot be connected to.

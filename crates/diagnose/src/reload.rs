@@ -1,7 +1,7 @@
 //! Whether nginx runs with something else than its files say, and whether the files would help a group of failures.
 
 use jiff::{SignedDuration, Timestamp};
-use nginx_conf::{Pass, Setting, Target};
+use nginx_conf::{Pass, Setting, Span, Target};
 use nginx_logs::Symptom;
 use nginx_logs::error::Level;
 use snapshot::{Answer, ConfigFile, ConnectOutcome, Peer};
@@ -38,7 +38,16 @@ impl Edited<'_> {
 
     /// As evidence: which file is newer than what runs.
     pub fn fact(&self, scene: &Scene) -> Option<Fact> {
-        let (file, at) = self.files.first()?;
+        self.fact_of(scene, self.files.first()?)
+    }
+
+    /// The same about the file in which a directive stands, if that one changed.
+    pub fn fact_about(&self, scene: &Scene, span: Span) -> Option<Fact> {
+        let path = scene.config.path(span.file).to_str()?;
+        self.fact_of(scene, self.files.iter().find(|(it, _)| it.path == path)?)
+    }
+
+    fn fact_of(&self, scene: &Scene, (file, at): &(&ConfigFile, Timestamp)) -> Option<Fact> {
         let loaded = scene.clock(self.loaded_at);
         let says = format!(
             "{} changed at {}; nginx last loaded its configuration at {loaded}",
@@ -48,6 +57,9 @@ impl Edited<'_> {
         Some(Fact::new("config", says).reference(file.path.clone()).at(*at))
     }
 }
+
+/// A buffer of this size in the files was raised by somebody: the default is a page, of 4 or 8 KiB.
+const RAISED_BYTES: u64 = 16 << 10;
 
 /// What changed since nginx loaded its configuration; none when nginx does not run.
 pub fn edited<'a>(scene: &Scene<'a>) -> Result<Option<Edited<'a>>, Blind> {
@@ -377,14 +389,14 @@ fn by_header_buffer(case: &Case, edited: &Edited) -> Option<Help> {
     let pass = case.scene.pass(case.group)?;
     let size: &Setting<u64> = &pass.settings.buffer_size_bytes;
     let span = size.from?;
-    let file = case.scene.config.path(span.file).to_str()?;
-    edited.files.iter().find(|(it, _)| it.path == file)?;
+    let changed = edited.fact_about(case.scene, span).filter(|_| size.value >= RAISED_BYTES)?;
     let directive = format!("{}buffer_size", pass.scheme.module().prefix());
     let kib = size.value / 1024;
     Some(Help {
         difference: format!("may have a smaller {directive} than the {kib} KiB of the files"),
         facts: vec![
             Fact::new("config", format!("{directive} {kib}k stands there")).reference(case.scene.place(span)),
+            changed,
         ],
         proven: false,
     })

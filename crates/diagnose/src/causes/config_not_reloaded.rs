@@ -133,6 +133,26 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_that_was_raised_in_a_file_that_was_not_loaded_is_likely_not_in_force() {
+        let line = failed(
+            "upstream sent too big header",
+            "reading response header from upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let host = logged(passing_to("proxy_buffer_size 32k; proxy_pass http://127.0.0.1:8080"), &[&line]);
+        check(&edited(host.clone()), "config-not-reloaded: likely");
+        check(&host, "response-header-too-big: confirmed");
+    }
+
+    #[test]
+    fn a_body_that_the_files_allow_was_refused_by_an_older_limit() {
+        let line = "[error] 101#101: *7 client intended to send too large body: 2000000 bytes, client: 10.0.0.9, server: \
+            shop.example.com, request: \"POST /cart HTTP/1.1\", host: \"shop.example.com\"";
+        let host = logged(passing_to("client_max_body_size 8m; proxy_pass http://127.0.0.1:8080"), &[line]);
+        check(&edited(host), "config-not-reloaded: confirmed");
+    }
+
+    #[test]
     fn files_we_may_not_read_are_a_blind_spot() {
         let mut host = moved_to(8080, false);
         let Reading::Seen(nginx) = &mut host.nginx else { panic!("it was seen") };

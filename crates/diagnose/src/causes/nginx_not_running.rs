@@ -138,10 +138,14 @@ fn holder(scene: &Scene, port: u16) -> Result<Option<(String, Fact)>, Blind> {
 
 /// nginx is down and did not complain: somebody stopped it, something killed it, or the files would not be accepted.
 fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found {
-    let since = unit
-        .and_then(|it| it.inactive_since)
-        .map(|at| format!(" since {}", scene.clock(at)))
-        .unwrap_or_default();
+    let name = unit.map_or("", |it| it.name.as_str());
+    let ends = scene.events.iter().rev().filter(|it| it.unit == name && it.source == "journal");
+    let asked = ends
+        .filter(|it| matches!(it.kind, EventKind::UnitStopped { .. } | EventKind::UnitStarted { .. }))
+        .find(|_| !name.is_empty())
+        .filter(|it| matches!(it.kind, EventKind::UnitStopped { .. }));
+    let since = asked.map(|it| it.at).or(unit.and_then(|it| it.inactive_since));
+    let since = since.map(|at| format!(" since {}", scene.clock(at))).unwrap_or_default();
     if let Some(unit) = unit.filter(|it| {
         it.active_state == "failed" && matches!(it.result.as_str(), "signal" | "oom-kill" | "core-dump")
     }) {
@@ -170,12 +174,13 @@ fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found
     let why = match unit {
         Some(unit) if unit.active_state == "failed" => format!("its unit failed ({})", unit.result),
         Some(unit) if unit.load_state == "masked" => "its unit is masked".to_owned(),
-        Some(unit) if unit.file_state == "disabled" && unit.inactive_since.is_none() => {
-            "its unit is disabled and was not started since boot".to_owned()
+        Some(unit) if asked.is_none() && unit.file_state == "disabled" && unit.inactive_since.is_none() => {
+            "its unit is disabled, and nothing started it".to_owned()
         }
         _ => "somebody stopped it, and its configuration has no fault that could be seen".to_owned(),
     };
-    confirmed(format!("nginx does not run{since}: {why}")).decisive(none).fix(
+    let words = asked.map(|it| it.fact());
+    confirmed(format!("nginx does not run{since}: {why}")).decisive(none).supporting_each(words).fix(
         Fix::mitigate("Start nginx")
             .run(format!("nginx -t && {start}"))
             .risk("none known: its configuration parses"),

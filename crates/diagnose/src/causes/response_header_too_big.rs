@@ -1,4 +1,5 @@
 use crate::edits::Edits;
+use crate::reload;
 use crate::rule::*;
 use nginx_conf::{Pass, Settings};
 
@@ -63,8 +64,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     );
     let configured = Fact::new("config", format!("{prefix}buffer_size is {} here, {place}", bytes(size)))
         .reference(case.scene.place(settings.buffer_size_bytes.from.unwrap_or(pass.span)));
-    Ok(confirmed(summary)
-        .decisive(decisive)
+    // What runs may be older than the file that sets the buffer; then its size here is not what the header met.
+    let changed = match (reload::edited(case.scene)?, settings.buffer_size_bytes.from) {
+        (Some(edited), Some(span)) => edited.fact_about(case.scene, span),
+        _ => None,
+    };
+    let found = match changed {
+        Some(changed) => likely(summary).supporting(decisive).contradicting(changed),
+        None => confirmed(summary).decisive(decisive),
+    };
+    Ok(found
         .supporting(configured)
         .supporting_each(good_ones(case))
         .fix_maybe(raise(case, pass))

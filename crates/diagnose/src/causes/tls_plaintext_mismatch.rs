@@ -157,6 +157,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tls_port_that_says_so_with_400_is_named() {
+        let answers = [(Protocol::Http, Answer::SpokeTls), (Protocol::Tls, Answer::Spoken)];
+        let host = passing_to("proxy_pass http://127.0.0.1:8443");
+        let host =
+            requested(host, &[("GET /cart HTTP/1.1", 400, "127.0.0.1:8443", "400", "0.001")]).with(|it| {
+                sight(it, "127.0.0.1:8443", |it| {
+                    let greeting = |&(protocol, answer)| Greeting { protocol, answer, detail: String::new() };
+                    it.greetings = answers.iter().map(greeting).collect();
+                });
+            });
+        check(&host, "tls-plaintext-mismatch: confirmed");
+        let spoken =
+            host.with(|it| sight(it, "127.0.0.1:8443", |it| it.greetings[0].answer = Answer::Spoken));
+        check(&spoken, "healthy");
+    }
+
+    #[test]
     fn a_peer_that_speaks_tls_has_another_trouble() {
         let line = failed(
             "SSL_do_handshake() failed (SSL: error:0A00042E:SSL routines::tlsv1 alert protocol version)",
