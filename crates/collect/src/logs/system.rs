@@ -197,7 +197,9 @@ mod tests {
         let kernel = format!("May  2 12:30:01 web kernel: [ 123.456789] {DENIED}");
         let forged = format!("May  2 12:30:01 web app[7]: {DENIED}");
         let lines = kept(&[("var/log/kern.log", &format!("{kernel}\n{forged}\n{DENIED}\n"))]);
-        assert_eq!(lines, [("2026-05-02T12:30:00.25Z".to_owned(), 1, kernel)]);
+        assert_eq!(lines, [("2026-05-02T12:30:00.25Z".to_owned(), 1, kernel.clone())]);
+        let cut = kernel.replace("123.456789", "123.45");
+        assert_eq!(kept(&[("var/log/messages", &cut)]).len(), 1);
     }
 
     #[test]

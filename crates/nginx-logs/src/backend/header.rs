@@ -168,16 +168,15 @@ pub fn time_of_kernel_line(line: &str) -> Option<KernelTime> {
     seconds_since_boot(time).map(KernelTime::SinceBoot).or_else(|| dmesg_time(time).map(KernelTime::Local))
 }
 
+/// The kernel writes six digits behind the point; what passes lines on may have cut some.
 fn seconds_since_boot(text: &str) -> Option<Duration> {
     let (seconds, fraction) = text.trim_start().split_once('.')?;
-    if fraction.len() != 6 {
-        return None;
-    }
     let digits = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
-    if !digits(seconds) || !digits(fraction) {
+    if !(1..=6).contains(&fraction.len()) || !digits(seconds) || !digits(fraction) {
         return None;
     }
-    Some(Duration::from_secs(seconds.parse().ok()?) + Duration::from_micros(fraction.parse().ok()?))
+    let micros = format!("{fraction:0<6}").parse().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?) + Duration::from_micros(micros))
 }
 
 /// `Fri Nov 20 15:00:00 2026`, the day padded with a space.
