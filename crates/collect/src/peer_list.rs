@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use nginx_conf::{Pass, Scheme, View};
+use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
 use nginx_logs::error;
 use snapshot::{LogFile, LogKind, Peer};
@@ -66,7 +66,7 @@ impl List {
                 _ => None,
             };
             let request = self.of(peer);
-            let scheme = scheme(pass.scheme).to_owned();
+            let scheme = pass.scheme.name().to_owned();
             if !request.schemes.contains(&scheme) {
                 request.schemes.push(scheme);
             }
@@ -212,23 +212,6 @@ fn written_host(pass: &Pass) -> Option<String> {
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let is_unix = host.starts_with("unix:");
     (!is_unix && !host.is_empty()).then(|| host.rsplit_once(':').map_or(host, |it| it.0).to_owned())
-}
-
-/// As nginx logs it; streams are spoken to without a protocol that is known.
-fn scheme(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-        Scheme::Fastcgi => "fastcgi",
-        Scheme::Uwsgi => "uwsgi",
-        Scheme::Suwsgi => "suwsgi",
-        Scheme::Scgi => "scgi",
-        Scheme::Grpc => "grpc",
-        Scheme::Grpcs => "grpcs",
-        Scheme::Memcached => "memcached",
-        Scheme::Stream => "stream",
-        Scheme::StreamTls => "stream-tls",
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub enum Heard {
 pub fn expected(scheme: &str) -> Option<Protocol> {
     Some(match scheme {
         "http" => Protocol::Http,
-        "https" | "grpcs" | "suwsgi" | "streamtls" => Protocol::Tls,
+        "https" | "grpcs" | "suwsgi" | "stream-tls" => Protocol::Tls,
         "fastcgi" => Protocol::Fastcgi,
         "uwsgi" => Protocol::Uwsgi,
         "grpc" => Protocol::Http2,
@@ -56,7 +56,7 @@ pub fn scheme_name(scheme: &str) -> &'static str {
         "suwsgi" => "the uwsgi protocol over TLS",
         "scgi" => "SCGI",
         "memcached" => "the memcached protocol",
-        "streamtls" => "TLS",
+        "stream-tls" => "TLS",
         _ => "its protocol",
     }
 }

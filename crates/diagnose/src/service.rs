@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use snapshot::{Answer, Lookup, Peer, PhpFpm, PhpPool, Process, Protocol, Unit};
+use snapshot::{Answer, Lookup, Peer, PhpFpm, PhpPool, Process, Unit};
 
 use crate::app::AppKind;
 use crate::case::Blind;
 use crate::groups;
+use crate::heard;
 use crate::scene::{Scene, canonical};
 use crate::verdict::{Fact, Factual};
 
@@ -113,23 +114,6 @@ impl<'a> Backend<'a> {
                 || unit.is_some() && it.unit.as_deref() == unit
         };
         all.iter().filter(ours).collect()
-    }
-
-    /// Whether the peer answered a probe in the given protocol: none when it was not asked.
-    pub fn speaks(&self, scene: &Scene<'a>, protocol: Protocol) -> Option<bool> {
-        let greeting = scene.sight(&self.peer)?.greetings.iter().find(|it| it.protocol == protocol)?;
-        Some(greeting.answer == Answer::Spoken)
-    }
-}
-
-/// The protocol that a scheme puts on the wire first.
-pub fn protocol_of(scheme: &str) -> Protocol {
-    match scheme {
-        "fastcgi" => Protocol::Fastcgi,
-        "uwsgi" => Protocol::Uwsgi,
-        "https" | "grpcs" | "suwsgi" | "streamtls" => Protocol::Tls,
-        "grpc" => Protocol::Http2,
-        _ => Protocol::Http,
     }
 }
 
@@ -357,10 +341,10 @@ pub fn elsewhere<'a>(scene: &Scene<'a>, peer: &Peer, scheme: &str) -> Result<Vec
         if own || own_unit.is_some() && unit_name == own_unit || !kind.may_speak(scheme) || nameless {
             return;
         }
-        let protocol = protocol_of(scheme);
+        let protocol = heard::expected(scheme);
         let greeting = scene
             .sight(&at)
-            .and_then(|it| it.greetings.iter().find(|it| it.protocol == protocol))
+            .and_then(|it| it.greetings.iter().find(|it| Some(it.protocol) == protocol))
             .map(|it| it.answer);
         let dialled_otherwise =
             scene.view.passes().iter().any(|pass| groups::leads_to(pass, &at, scene.view, scene.snapshot));

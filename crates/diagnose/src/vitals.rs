@@ -8,13 +8,14 @@ use crate::app::AppKind;
 use crate::case::Case;
 use crate::events::Event;
 use crate::failure::Access;
+use crate::heard;
 use crate::outage;
-use crate::service::{Backend, protocol_of};
+use crate::service::Backend;
 use crate::verdict::{Fact, Factual};
 
 /// What our own greeting in the configured protocol got; none when no greeting was sent.
 pub fn greeting<'a>(case: &Case<'_, 'a>) -> Option<&'a Greeting> {
-    let protocol = protocol_of(&case.group.scheme);
+    let protocol = heard::expected(&case.group.scheme)?;
     case.sight()?.greetings.iter().find(|it| it.protocol == protocol)
 }
 
@@ -25,8 +26,9 @@ pub fn answers_greeting(case: &Case) -> Option<bool> {
 
 /// Whether it answered a greeting in some protocol other than the configured one.
 pub fn speaks_otherwise(case: &Case) -> bool {
-    let protocol = protocol_of(&case.group.scheme);
-    let Some(sight) = case.sight() else { return false };
+    let (Some(protocol), Some(sight)) = (heard::expected(&case.group.scheme), case.sight()) else {
+        return false;
+    };
     answers_greeting(case) == Some(false)
         && sight.greetings.iter().any(|it| it.protocol != protocol && it.answer == Answer::Spoken)
 }

@@ -135,7 +135,7 @@ impl Scheme {
             Scheme::Grpcs => "grpcs",
             Scheme::Memcached => "memcached",
             Scheme::Stream => "stream",
-            Scheme::StreamTls => "streamtls",
+            Scheme::StreamTls => "stream-tls",
         }
     }
 
