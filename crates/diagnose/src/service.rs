@@ -579,7 +579,7 @@ mod tests {
     fn a_candidate_that_was_heard_to_speak_otherwise_is_none() {
         let host = Snapshot::quiet().with(|it| {
             serving(it, 300, "/opt/queue/bin/queued", "127.0.0.1:3001");
-            greeted(it, "127.0.0.1:3001", Protocol::Http, Answer::Closed);
+            greeted(it, "127.0.0.1:3001", snapshot::Protocol::Http, Answer::Closed);
         });
         found_elsewhere(&host, "127.0.0.1:3000", "http", &[]);
     }

@@ -2,6 +2,7 @@ use crate::failure::Notice;
 use crate::reload::place_in;
 use crate::rule::*;
 use nginx_logs::error::Level;
+use snapshot::Nginx;
 
 cause! {
     /// nginx does not run.
@@ -27,11 +28,8 @@ cause! {
 
 fn judge(scene: &Scene) -> Result<Verdict, Blind> {
     let all = Blind::of("nginx processes", &scene.snapshot.nginx)?;
-    // With several nginx the first is the one asked about; one that runs answers for those that are only installed.
-    let Some(nginx) = all.value.first().filter(|_| all.value.iter().all(|it| it.master.is_none())) else {
-        return Ok(Verdict::NotIt);
-    };
-    let unit = scene.nginx_unit().or_else(|| scene.unit("nginx.service"));
+    let Some((nginx, asked_about)) = down(scene, &all.value) else { return Ok(Verdict::NotIt) };
+    let unit = nginx.unit.as_deref().and_then(|it| scene.unit(it)).or_else(|| scene.unit("nginx.service"));
     let unit_name = unit.map_or("nginx.service", |it| it.name.as_str());
     let none =
         all.fact("process", format!("{} is installed, and no nginx master process runs", nginx.binary));
@@ -40,7 +38,8 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
         Some(unit) => format!("systemctl start {}", unit.name),
         None => nginx.binary.clone(),
     };
-    let emergency = emergency(scene, unit);
+    // The logs and the files are those of the instance that was asked about.
+    let emergency = emergency(scene, unit).filter(|_| asked_about);
     let verify = format!("systemctl is-active {unit_name} || pgrep -x nginx");
     let found = match emergency {
         Some((notice, fact)) if is_taken(notice) => {
@@ -75,13 +74,30 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
                 )
                 .fix(fix.run(format!("nginx -t && {start}")))
         }
-        None => stopped(scene, unit, none, &start),
+        None => stopped(scene, unit, none, &start, asked_about),
     };
     Ok(found
         .supporting_each(state)
         .verify(verify)
         .prevent(format!("Alert when {unit_name} is not active"))
         .into())
+}
+
+/// The instance that should run and does not, and whether it is the one that was asked about: that one, or another that ran
+/// in the window. One that is merely installed is nobody's trouble while another runs.
+fn down<'a>(scene: &Scene, all: &'a [Nginx]) -> Option<(&'a Nginx, bool)> {
+    let first = all.first()?;
+    if first.master.is_none() {
+        return Some((first, true));
+    }
+    let ended = |unit: &str| {
+        let ends = scene.events.iter().filter(|it| it.unit == unit && it.source == "journal");
+        let mut ends =
+            ends.filter(|it| matches!(it.kind, EventKind::UnitStopped { .. } | EventKind::UnitFailed { .. }));
+        ends.next().is_some()
+    };
+    let others = all.iter().skip(1).filter(|it| it.master.is_none());
+    others.into_iter().find(|it| it.unit.as_deref().is_some_and(ended)).map(|it| (it, false))
 }
 
 /// The last emergency of nginx, if it came at its last start and nothing of a later end is known.
@@ -137,7 +153,7 @@ fn holder(scene: &Scene, port: u16) -> Result<Option<(String, Fact)>, Blind> {
 }
 
 /// nginx is down and did not complain: somebody stopped it, something killed it, or the files would not be accepted.
-fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found {
+fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str, asked_about: bool) -> Found {
     let name = unit.map_or("", |it| it.name.as_str());
     let ends = scene.events.iter().rev().filter(|it| it.unit == name && it.source == "journal");
     let asked = ends
@@ -158,7 +174,7 @@ fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str) -> Found
             .decisive(none)
             .fix(Fix::mitigate("Start nginx").run(start));
     }
-    if let Some(problem) = scene.config.problems.first() {
+    if let Some(problem) = scene.config.problems.first().filter(|_| asked_about) {
         let text = scene.problem(problem);
         return confirmed(format!(
             "nginx does not run{since}, and its configuration would be refused: {text}"
@@ -237,6 +253,24 @@ mod tests {
     #[test]
     fn an_nginx_that_runs_is_another_cause() {
         check(&passing_to("proxy_pass http://127.0.0.1:8080"), "inconclusive");
+    }
+
+    #[test]
+    fn one_that_was_stopped_is_named_beside_another_that_runs() {
+        let mut host = passing_to("proxy_pass http://127.0.0.1:8080").with(|it| {
+            let Reading::Seen(nginx) = &mut it.nginx else { return };
+            let mut edge = nginx.value[0].clone();
+            (edge.master, edge.unit) = (None, Some("nginx-edge.service".into()));
+            nginx.value.push(edge);
+        });
+        let quiet = crate::diagnose(&host);
+        assert!(quiet.causes.is_empty(), "{}", outline(&quiet));
+        journal(
+            &mut host,
+            "nginx-edge.service",
+            &[(30, "systemd", "Stopped nginx-edge.service - the edge.")],
+        );
+        check(&host, "nginx-not-running: confirmed");
     }
 
     #[test]

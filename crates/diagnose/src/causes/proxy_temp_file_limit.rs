@@ -15,8 +15,8 @@ cause! {
     /// reading upstream", with status 200. Quick clients, and `curl` on the host, get all of it.
     ///
     /// ## How we know
-    /// The response is larger than `proxy_max_temp_file_size` and the buffers together, the broken ones stopped behind that
-    /// limit and took long, and others of the same URL came through whole in less time.
+    /// The response is larger than `proxy_max_temp_file_size` and the buffers together, the clients whose downloads broke off
+    /// took it slowly, others of the same URL got all of it in less time, and no worker of the backend ended.
     ///
     /// ## What to do
     /// Let nginx keep the whole response (raise `proxy_max_temp_file_size`), or let nginx serve the file itself
@@ -41,6 +41,8 @@ const MOST: usize = 200;
 struct Got<'s> {
     access: &'s Access,
     bytes: u64,
+    /// What nginx had from the backend, where the log has it.
+    taken_bytes: Option<u64>,
 }
 
 impl Got<'_> {
@@ -66,10 +68,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let buffers = u64::from(settings.buffers.value.count) * settings.buffers.value.size_bytes;
     let room = limit.saturating_add(buffers);
     let name = format!("{}max_temp_file_size", pass.scheme.module().prefix());
-    // What nginx took from the backend before it gave up has been passed on since.
-    if broken.iter().filter(|it| it.bytes >= limit).count() * 2 <= broken.len() {
+    // What a client got says nothing: nginx drops what it still holds of a response that broke off.
+    if broken.iter().filter(|it| it.taken_bytes.is_some_and(|it| it < limit)).count() * 2 > broken.len() {
         return Ok(Verdict::ruled_out(format!(
-            "the bodies broke off before {name} ({}) was reached",
+            "nginx had taken less than {name} ({}) when it broke off",
             size(limit)
         )));
     }
@@ -82,6 +84,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let full = whole.iter().map(|it| it.bytes).max();
     if full.is_some_and(|it| it <= room) {
         return Ok(Verdict::ruled_out(format!("the response fits {name} ({})", size(limit))));
+    }
+    // With nothing to tell how large the response is, only a limit that it went beyond speaks for this cause.
+    let beyond = broken.iter().any(|it| it.taken_bytes.unwrap_or(it.bytes) >= limit);
+    if full.is_none() && (!beyond || limit == 0) {
+        return Ok(Verdict::NotIt);
     }
     let slower = match (pace(&broken), pace(&whole)) {
         (Some(broken), Some(whole)) => Some(broken > whole * SLOWER),
@@ -156,7 +163,10 @@ fn got<'s>(scene: &Scene, access: &'s Access) -> Option<Got<'s>> {
     let format = Format::compile(text, escape);
     let record = format.parse(access.line.as_bytes())?;
     let bytes = record.get("body_bytes_sent").or_else(|| record.get("bytes_sent"))?.parse().ok()?;
-    Some(Got { access, bytes })
+    let taken = ["upstream_bytes_received", "upstream_response_length"].iter().find_map(|it| record.get(it));
+    // Of several tries the last one is meant.
+    let taken_bytes = taken.and_then(|it| it.rsplit([',', ':', ' ']).next()?.parse().ok());
+    Some(Got { access, bytes, taken_bytes })
 }
 
 /// Responses of the same peer to the same request that came through.
@@ -261,10 +271,33 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_breaks_off_before_the_limit_is_another_cause() {
+    fn the_slowest_client_of_all_gets_less_than_the_limit() {
+        check(
+            &downloads("proxy_max_temp_file_size 1m;", &[WHOLE, (200 << 10, 8.2)]),
+            "proxy-temp-file-limit: confirmed",
+        );
+    }
+
+    #[test]
+    fn a_response_that_fits_is_another_cause() {
         let host = downloads("", &[WHOLE, SLOW, SLOW]);
         check_not(&host, "proxy-temp-file-limit");
-        check_ruled_out(&host, "proxy-temp-file-limit", "before proxy_max_temp_file_size (1024 MiB)");
+        check_ruled_out(&host, "proxy-temp-file-limit", "fits proxy_max_temp_file_size (1024 MiB)");
+    }
+
+    #[test]
+    fn a_response_of_which_nginx_had_taken_little_is_another_cause() {
+        let host = downloads("proxy_max_temp_file_size 8m;", &[WHOLE, SLOW]).with(|it| {
+            let log = it.logs.last_mut().unwrap();
+            log.kind = LogKind::Access {
+                format: "main".into(),
+                text: format!("{MAIN_FORMAT} $upstream_response_length"),
+                escape: "default".into(),
+            };
+            let Reading::Seen(lines) = &mut log.lines else { return };
+            lines.value.lines.iter_mut().for_each(|it| it.text += " 4300000");
+        });
+        check_not(&host, "proxy-temp-file-limit");
     }
 
     #[test]
