@@ -96,7 +96,7 @@ pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
     if let Some(it) = emergency.filter(|it| edited.last_at().is_none_or(|at| it.at + WHOLE_SECOND >= at)) {
         let fact = Fact::new("error-log", format!("[emerg] {}", it.message));
         return Some(Refusal {
-            why: it.message.clone(),
+            why: brief(&it.message),
             place: place_in(&it.message),
             fact: fact.reference(it.reference.clone()).at(it.at),
             seen: true,
@@ -115,6 +115,16 @@ pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
     let place = scene.config.exact_place(problem.span);
     let fact = Fact::new("config", format!("{place}: {}", problem.message)).reference(place.clone());
     Some(Refusal { why: problem.message.clone(), place: Some(place), fact, seen: false })
+}
+
+/// A complaint without OpenSSL's queue of errors, which says the same three times over.
+pub fn brief(message: &str) -> String {
+    let Some((head, queue)) = message.split_once(": BIO_new_file() failed") else {
+        return message.chars().take(240).collect();
+    };
+    let reasons = [("No such file", ": no such file"), ("Permission denied", ": permission denied")];
+    let reason = reasons.iter().find(|(words, _)| queue.contains(words)).map_or("", |(_, it)| it);
+    format!("{head}{reason}")
 }
 
 /// Emergencies that a running worker has with memory or threads; they are no refusal.
@@ -430,6 +440,14 @@ pub fn command(scene: &Scene) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_certificate_is_told_in_a_few_words() {
+        let message = "cannot load certificate \"/etc/x.crt\": BIO_new_file() failed (SSL: error:80000002:system library::No \
+            such file or directory:calling fopen(/etc/x.crt, r) error:10000080:BIO routines::no such file)";
+        assert_eq!(brief(message), "cannot load certificate \"/etc/x.crt\": no such file");
+        assert_eq!(brief("unexpected end of file"), "unexpected end of file");
+    }
 
     #[test]
     fn the_place_of_an_emergency_is_its_file_and_line() {

@@ -128,10 +128,9 @@ pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
         )
     };
     // That it did not start is known; what a program says before that is why.
-    let general = |it: &&Event| {
-        let text = it.text.as_str();
-        text.starts_with("Failed to start ") || text.ends_with("FPM initialization failed")
-    };
+    const GENERAL: &[&str] =
+        &["Failed to start ", "Failed to run ", "FPM initialization failed", "Worker failed to boot"];
+    let general = |it: &&Event| GENERAL.iter().any(|words| it.text.contains(words));
     let reasons = scene.events.iter().rev().filter(close).filter(telling).filter(|it| !general(it));
     let mut found: Vec<Fact> = reasons.take(2).map(Event::fact).collect();
     if found.is_empty() {

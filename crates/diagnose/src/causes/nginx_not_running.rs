@@ -1,5 +1,5 @@
 use crate::failure::Notice;
-use crate::reload::place_in;
+use crate::reload::{brief, place_in};
 use crate::rule::*;
 use nginx_logs::error::Level;
 use snapshot::Nginx;
@@ -62,7 +62,8 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
                 .fix(fix)
         }
         Some((Notice { message, .. }, fact)) => {
-            let fix = match place_in(message) {
+            let (place, message) = (place_in(message), brief(message));
+            let fix = match place {
                 Some(place) => Fix::repair(format!("Mend {place} ({message}), then start nginx")),
                 None => Fix::repair(format!("Mend what nginx complains of ({message}), then start it")),
             };
