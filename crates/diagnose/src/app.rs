@@ -90,6 +90,9 @@ impl AppKind {
         let program =
             command.split_whitespace().next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let program = program.trim_end_matches(':');
+        if program.ends_with("_exporter") || program.ends_with("-exporter") {
+            return AppKind::NoBackend;
+        }
         if program.starts_with("php-fpm") || has("php-fpm: ") || has("/php-fpm") {
             AppKind::PhpFpm
         } else if has("gunicorn") {
@@ -100,7 +103,7 @@ impl AppKind {
             AppKind::Uvicorn
         } else if ["puma", "unicorn", "passenger", "thin", "rails"].iter().any(|it| program.starts_with(it)) {
             AppKind::Ruby
-        } else if program.starts_with("node")
+        } else if program == "node"
             || program == "nodejs"
             || has("PM2 ")
             || program == "npm"
@@ -125,7 +128,7 @@ impl AppKind {
             _ if name.starts_with("stunnel") => AppKind::Stunnel,
             _ if name.starts_with("ruby") || name.starts_with("puma") => AppKind::Ruby,
             _ if name.starts_with("python") => AppKind::Python,
-            _ if name.starts_with("node") => AppKind::Node,
+            _ if name == "node" || name == "nodejs" => AppKind::Node,
             _ if NO_BACKENDS.contains(&name) => AppKind::NoBackend,
             _ => AppKind::Other,
         }
@@ -190,6 +193,8 @@ mod tests {
         recognised("/usr/bin/python3 server.py --port 80", AppKind::Python);
         recognised("puma 6.4.0 (tcp://0.0.0.0:3000) [shop]", AppKind::Ruby);
         recognised("/usr/sbin/sshd -D", AppKind::NoBackend);
+        recognised("/usr/bin/prometheus-node-exporter --web.listen-address=:9100", AppKind::NoBackend);
+        recognised("node_exporter", AppKind::NoBackend);
         recognised("/opt/shop/bin/shopd", AppKind::Other);
         recognised("", AppKind::Other);
     }
