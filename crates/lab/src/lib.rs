@@ -10,6 +10,7 @@ mod case;
 mod host;
 mod requirements;
 mod run;
+mod tidy;
 
 pub use case::{Case, cases};
 pub use host::{Host, Output};

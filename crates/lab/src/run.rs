@@ -1,7 +1,7 @@
 //! From a case to a verdict: prepare the host, prove the fault, ask the program, compare.
 
 use crate::case::BACKEND_FILES;
-use crate::{Case, Host};
+use crate::{Case, Host, tidy};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -117,8 +117,7 @@ pub fn record(case: &Case, binary: &Path, to: &Path) -> Result<()> {
 
     let folder = to.join(case.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    fs::copy(host.path(file), folder.join("capture.json.gz")).context("the capture cannot be kept")?;
-    Ok(())
+    tidy::copy(&host.path(file), &folder.join("capture.json.gz"))
 }
 
 /// Boots a host and brings it to the point where an operator would be called.
