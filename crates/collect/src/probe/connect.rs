@@ -86,7 +86,11 @@ fn finish(stream: &OwnedFd, deadline: Instant) -> Result<bool, Errno> {
         let mut waiting = [PollFd::new(stream, PollFlags::OUT)];
         match poll(&mut waiting, Some(&until(deadline))) {
             Ok(0) => return Ok(false),
-            Ok(_) => return sockopt::socket_error(stream)?.map(|()| true),
+            // A refused connection gives ECONNREFUSED; a reset one had been made, and was thrown away at once.
+            Ok(_) => match sockopt::socket_error(stream)? {
+                Ok(()) | Err(Errno::CONNRESET) => return Ok(true),
+                Err(errno) => return Err(errno),
+            },
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }

@@ -3,6 +3,8 @@ use crate::vitals;
 
 /// From that share on the CPUs have nothing left to give.
 const BUSY_PCT: f64 = 90.0;
+/// Tasks that wait for a CPU for that share of the time are starved, whoever takes it.
+const PRESSURE_PCT: f64 = 40.0;
 
 cause! {
     /// The CPUs of the host are saturated by something other than the backend's own slow code.
@@ -79,7 +81,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => fix,
     };
     let found = match scene.now().duration_since(case.group.last) < SignedDuration::from_secs(120) {
-        true if named => confirmed(summary).decisive(taken),
+        true if named || host.cpu_pressure_pct.is_some_and(|it| it >= PRESSURE_PCT) => {
+            confirmed(summary).decisive(taken)
+        }
         true => likely(summary).supporting(taken),
         // What saturates now need not have saturated then.
         false => possible(summary).supporting(taken),
