@@ -89,10 +89,13 @@ impl<'s, 'a> Case<'s, 'a> {
     pub fn failures_fact(&self) -> Fact {
         match (self.entries().next_back(), self.accesses().next_back()) {
             (Some(entry), _) => {
-                let errno = entry.errno.map(|it| format!("{it}: ")).unwrap_or_default();
+                let words = |it: i32| {
+                    nginx_logs::errno::errno(it).map_or_else(String::new, |errno| format!(": {}", errno.text))
+                };
+                let errno = entry.errno.map(|it| format!(" ({it}{})", words(it))).unwrap_or_default();
                 let action =
                     if entry.action.is_empty() { String::new() } else { format!(" while {}", entry.action) };
-                let says = format!("{errno}{}{action}, {}", entry.message, times(self.group.count));
+                let says = format!("{}{errno}{action}, {}", entry.message, times(self.group.count));
                 Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)
             }
             (None, Some(access)) => {

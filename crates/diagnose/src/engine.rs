@@ -278,21 +278,19 @@ fn absorb(there: &mut Draft, draft: Draft) {
         other.ruled_out.extend(ruled_out);
         std::mem::swap(kept, &mut other);
     }
-    for evidence in other.evidence {
-        if !kept.evidence.iter().any(|it| it.says == evidence.says) {
-            kept.evidence.push(evidence);
-        }
-    }
+    add_new(&mut kept.evidence, other.evidence, |a, b| a.says == b.says);
     kept.evidence.sort_by_key(|it| it.weight);
     kept.evidence.truncate(MOST_EVIDENCE);
-    for ruled_out in other.ruled_out {
-        if !kept.ruled_out.iter().any(|it| it.id == ruled_out.id) {
-            kept.ruled_out.push(ruled_out);
-        }
-    }
-    for consequence in other.consequences {
-        if !kept.consequences.contains(&consequence) {
-            kept.consequences.push(consequence);
+    add_new(&mut kept.ruled_out, other.ruled_out, |a, b| a.id == b.id);
+    add_new(&mut kept.consequences, other.consequences, |a, b| a == b);
+    // The same advice in other words helps nobody: only a kind of help that is missing is taken over.
+    add_new(&mut kept.fixes, other.fixes, |a, b| a.kind == b.kind);
+}
+
+fn add_new<T>(kept: &mut Vec<T>, more: Vec<T>, same: impl Fn(&T, &T) -> bool) {
+    for it in more {
+        if !kept.iter().any(|there| same(there, &it)) {
+            kept.push(it);
         }
     }
 }

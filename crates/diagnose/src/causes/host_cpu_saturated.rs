@@ -3,8 +3,8 @@ use crate::vitals;
 
 /// From that share on the CPUs have nothing left to give.
 const BUSY_PCT: f64 = 90.0;
-/// Tasks that wait for a CPU for that share of the time are starved, whoever takes it.
-const PRESSURE_PCT: f64 = 40.0;
+/// Less than that share of a CPU is what an idle server uses.
+const WANTS_PCT: f64 = 5.0;
 
 cause! {
     /// The CPUs of the host are saturated by something other than the backend's own slow code.
@@ -56,9 +56,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     // One CPU's worth of foreign work on a host with several is not what starves the backend.
     let all = f64::from(host.cpus) * 100.0;
     let named = !most.is_empty() && theirs >= mine && theirs >= all * 0.6;
-    // Inside a container the processes that take the time may be out of sight: then what is missing tells of them.
-    if !named && all * busy / 100.0 - theirs - mine < all * 0.5 {
-        return Ok(Verdict::ruled_out("the CPU time goes to the backend itself"));
+    if !named {
+        // Inside a container the processes that take the time may be out of sight: then what is missing tells of them,
+        // provided that the backend wants a CPU at all.
+        let unseen = all * busy / 100.0 - theirs - mine;
+        let wants = mine >= WANTS_PCT || backend.family(scene).iter().any(|it| it.state == 'R');
+        if unseen < all * 0.5 || !wants {
+            return Ok(Verdict::ruled_out("it is not the CPU that the backend waits for"));
+        }
     }
     let whom = if named { most.join(", ") } else { "something that cannot be seen from here".to_owned() };
     let summary = format!(
@@ -81,9 +86,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => fix,
     };
     let found = match scene.now().duration_since(case.group.last) < SignedDuration::from_secs(120) {
-        true if named || host.cpu_pressure_pct.is_some_and(|it| it >= PRESSURE_PCT) => {
-            confirmed(summary).decisive(taken)
-        }
+        true if named => confirmed(summary).decisive(taken),
         true => likely(summary).supporting(taken),
         // What saturates now need not have saturated then.
         false => possible(summary).supporting(taken),
