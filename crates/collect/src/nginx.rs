@@ -149,8 +149,8 @@ pub fn order(instances: &mut [Instance], units: &[Unit], wanted: &Wanted) {
     instances.sort_by_cached_key(|it| std::cmp::Reverse(weight(it, units, wanted)));
 }
 
-/// The one asked for; else the distribution's when it runs; else one that serves the usual ports; else one that should run
-/// and does not. Among equals the older one, by its lower pid.
+/// The one asked for; else the distribution's when it runs; else one that serves the usual ports; else one that tried
+/// to run; else one that runs. Among equals the older one, by its lower pid.
 fn weight(instance: &Instance, units: &[Unit], wanted: &Wanted) -> (u32, std::cmp::Reverse<u32>) {
     let nginx = &instance.nginx;
     let pid = nginx.master.as_ref().map_or(u32::MAX, |it| it.pid);
@@ -168,8 +168,9 @@ fn weight(instance: &Instance, units: &[Unit], wanted: &Wanted) -> (u32, std::cm
         (Some(_), _) if main => 100,
         (Some(_), _) if serves_web() => 80,
         (None, Some("failed" | "activating")) if main => 70,
-        (None, _) if main && unit.is_some_and(|it| it.file_state.starts_with("enabled")) => 60,
         (Some(_), _) => 50,
+        // Merely enabled: on many hosts the distribution's own was never wanted beside the one that runs.
+        (None, _) if main && unit.is_some_and(|it| it.file_state.starts_with("enabled")) => 45,
         (None, Some("failed" | "activating")) => 40,
         (None, _) => 10,
     };

@@ -88,7 +88,9 @@ fn judge(scene: &Scene) -> Result<Verdict, Blind> {
 /// in the window. One that is merely installed is nobody's trouble while another runs.
 fn down<'a>(scene: &Scene, all: &'a [Nginx]) -> Option<(&'a Nginx, bool)> {
     let first = all.first()?;
-    if first.master.is_none() {
+    let another_runs = all.iter().any(|it| it.master.is_some());
+    let failed = |unit: &str| scene.unit(unit).is_some_and(|it| it.active_state == "failed");
+    if first.master.is_none() && (!another_runs || first.unit.as_deref().is_some_and(failed)) {
         return Some((first, true));
     }
     let ended = |unit: &str| {
@@ -97,8 +99,8 @@ fn down<'a>(scene: &Scene, all: &'a [Nginx]) -> Option<(&'a Nginx, bool)> {
             ends.filter(|it| matches!(it.kind, EventKind::UnitStopped { .. } | EventKind::UnitFailed { .. }));
         ends.next().is_some()
     };
-    let others = all.iter().skip(1).filter(|it| it.master.is_none());
-    others.into_iter().find(|it| it.unit.as_deref().is_some_and(ended)).map(|it| (it, false))
+    let mut others = all.iter().filter(|it| it.master.is_none());
+    others.find(|it| it.unit.as_deref().is_some_and(ended)).map(|it| (it, std::ptr::eq(it, first)))
 }
 
 /// The last emergency of nginx, if it came at its last start and nothing of a later end is known.
