@@ -196,13 +196,16 @@ fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str, asked_ab
         Some(unit) if asked.is_none() && unit.file_state == "disabled" && unit.inactive_since.is_none() => {
             "its unit is disabled, and nothing started it".to_owned()
         }
-        _ => "somebody stopped it, and its configuration has no fault that could be seen".to_owned(),
+        _ if asked.is_some()
+            || unit.is_some_and(|it| it.inactive_since.is_some() && it.result == "success") =>
+        {
+            "somebody stopped it, and its configuration has no fault that could be seen".to_owned()
+        }
+        _ => "nothing that could be seen says why, and its configuration has no fault".to_owned(),
     };
     let words = asked.map(|it| it.fact());
     confirmed(format!("nginx does not run{since}: {why}")).decisive(none).supporting_each(words).fix(
-        Fix::mitigate("Start nginx")
-            .run(format!("nginx -t && {start}"))
-            .risk("none known: its configuration parses"),
+        Fix::mitigate("Start nginx").run(format!("nginx -t && {start}")).because("its configuration parses"),
     )
 }
 
@@ -221,9 +224,25 @@ mod tests {
 
     #[test]
     fn a_stopped_nginx_is_named() {
-        let report =
-            check(&down(passing_to("proxy_pass http://127.0.0.1:8080")), "nginx-not-running: confirmed");
+        let host = down(passing_to("proxy_pass http://127.0.0.1:8080")).with(|it| {
+            it.units = seen(vec![Unit {
+                name: "nginx.service".into(),
+                load_state: "loaded".into(),
+                active_state: "inactive".into(),
+                result: "success".into(),
+                inactive_since: Some(it.collected_at - SignedDuration::from_secs(60)),
+                ..Unit::default()
+            }]);
+        });
+        let report = check(&host, "nginx-not-running: confirmed");
         assert!(report.causes[0].summary.contains("somebody stopped it"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_a_stop_that_nothing_shows() {
+        let host = down(passing_to("proxy_pass http://127.0.0.1:8080"));
+        let report = check(&host, "nginx-not-running: confirmed");
+        assert!(!report.causes[0].summary.contains("somebody"), "{}", report.causes[0].summary);
     }
 
     #[test]
