@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::backend::{self, EventKind};
-use snapshot::Snapshot;
+use snapshot::{KernelMessage, Snapshot};
 
 use crate::verdict::Fact;
 
@@ -63,7 +63,9 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
             text: entry.message.clone(),
         });
     }
-    for message in snapshot.kernel.value().into_iter().flatten() {
+    // Containers share the kernel's log: what is older than this one happened to another.
+    let ours = |it: &&KernelMessage| snapshot.host.booted_at.is_none_or(|booted| it.at >= booted);
+    for message in snapshot.kernel.value().into_iter().flatten().filter(ours) {
         let Some(event) = backend::event(&message.message) else { continue };
         events.push(Event {
             at: message.at,

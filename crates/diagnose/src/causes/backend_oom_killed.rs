@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn a_kill_from_before_this_container_began_is_another_s() {
+        let host = down().with(|it| {
+            unit(it, "report.service", |it| (it.result, it.exit_status) = ("signal".into(), 11));
+            killed_in(it, 20, "report.service", "report");
+            it.host.booted_at = Some(ago(15));
+        });
+        check_not(&host, "backend-oom-killed");
+    }
+
+    #[test]
     fn a_kill_of_another_service_is_not_counted() {
         let host = down().with(|it| {
             unit(it, "report.service", |it| (it.result, it.exit_status) = ("signal".into(), 11));
