@@ -1,6 +1,6 @@
 //! One Report for several instances of nginx: the main one's, with what was found of the others put behind it.
 
-use crate::report::{Report, Verdict};
+use crate::report::{Finding, Report, Verdict};
 
 /// Adds the report of a further instance. What fails at the main one stays in front; a healthy main one gives way.
 pub fn merge(mut first: Report, other: Report) -> Report {
@@ -16,8 +16,10 @@ pub fn merge(mut first: Report, other: Report) -> Report {
         first.summary = other.summary;
         first.checks = other.checks;
     }
-    let known = |it: &crate::report::Finding, list: &[crate::report::Finding]| {
-        list.iter().any(|there| there.cause == it.cause && there.upstream == it.upstream)
+    // Where one instance is the other's backend, both tell of the same fault; the end that knows the peer says more.
+    let known = |it: &Finding, list: &[Finding]| {
+        list.iter()
+            .any(|there| there.cause == it.cause && (there.upstream == it.upstream || it.upstream.is_none()))
     };
     for finding in other.causes {
         if !known(&finding, &first.causes) {
@@ -83,5 +85,13 @@ mod tests {
             nginx.value[1].master = None;
         });
         assert!(crate::diagnose(&host).causes.is_empty());
+    }
+
+    #[test]
+    fn a_fault_that_both_ends_tell_of_is_told_once() {
+        let front = crate::diagnose(&two_instances());
+        let mut backend = front.clone();
+        backend.causes[0].upstream = None;
+        assert_eq!(super::merge(front, backend).causes.len(), 1);
     }
 }
