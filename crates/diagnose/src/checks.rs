@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use snapshot::{Disk, FilterAction, Peer, Reading};
 
 use crate::case::{Blind, plural};
+use crate::reload;
 use crate::report::{Check, CheckState, Finding};
 use crate::scene::Scene;
 use crate::service::Backend;
@@ -118,8 +119,9 @@ fn configuration(scene: &Scene) -> Answer {
     if let Some(problem) = problems.first() {
         return (CheckState::Fail, scene.problem(problem));
     }
-    match crate::story::edited_after_load(scene) {
-        Some(file) => (CheckState::Warn, format!("{} changed after nginx loaded it", file.path)),
+    let edited = reload::edited(scene).ok().flatten();
+    match edited.as_ref().and_then(|it| it.files.first()) {
+        Some((file, _)) => (CheckState::Warn, format!("{} changed after nginx loaded it", file.path)),
         None => {
             let passes = plural(scene.view.passes().len() as u64, "pass").replace("passs", "passes");
             (CheckState::Ok, format!("{} read, {passes}", plural(scene.config.files.len() as u64, "file")))

@@ -102,15 +102,6 @@ pub fn refusal(scene: &Scene, edited: &Edited) -> Option<Refusal> {
             seen: true,
         });
     }
-    if let Some(check) = scene.nginx.and_then(|it| it.check.value()).filter(|it| !it.accepted) {
-        let fact = Fact::new("config", format!("nginx -t: {}", check.message));
-        return Some(Refusal {
-            why: check.message.clone(),
-            place: place_in(&check.message),
-            fact,
-            seen: true,
-        });
-    }
     let problem = scene.config.problems.first()?;
     let place = scene.config.exact_place(problem.span);
     let fact = Fact::new("config", format!("{place}: {}", problem.message)).reference(place.clone());
@@ -457,5 +448,24 @@ mod tests {
         );
         assert_eq!(place_in("cannot load certificate \"/etc/x.crt\""), None);
         assert_eq!(place_in("bind() to 0.0.0.0:80 failed in vain: 3"), None);
+    }
+
+    #[test]
+    fn files_that_changed_after_the_load_are_found_by_either_time() {
+        let edited = |modified: i64, changed: i64| {
+            let host = crate::testing::configured("").with(|it| {
+                let snapshot::Reading::Seen(nginx) = &mut it.nginx else { return };
+                let snapshot::Reading::Seen(files) = &mut nginx.value[0].config else { return };
+                files.value.files[0].modified_at = Some(crate::testing::ago(modified));
+                files.value.files[0].changed_at = Some(crate::testing::ago(changed));
+            });
+            crate::testing::with_scene(&host, |scene| {
+                edited(scene).unwrap().is_some_and(|it| !it.files.is_empty())
+            })
+        };
+        let day = 86_400;
+        assert!(!edited(2 * day, 2 * day), "before the load");
+        assert!(edited(60, 60), "after it");
+        assert!(edited(2 * day, 60), "moved into place with its old time");
     }
 }

@@ -1,28 +1,18 @@
-//! The story of a unit or of the configuration in the window: when something started, ended, was edited.
+//! The story of a unit in the window: when it started, how it ended, what it said.
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::backend::EventKind;
-use snapshot::ConfigFile;
 
 use crate::case::Case;
 use crate::events::Event;
 use crate::scene::Scene;
 use crate::verdict::Fact;
 
-/// Slack between a file's time stamp and a process's start, which the kernel counts in ticks since boot.
-const START_SLACK: SignedDuration = SignedDuration::from_millis(300);
+/// A program's last line may reach the journal a little after systemd's about its end.
+const LATE_LINE: SignedDuration = SignedDuration::from_millis(300);
 
 /// Words before an end that belong to it.
 const LAST_WORDS: SignedDuration = SignedDuration::from_secs(5);
-
-/// The configuration file that changed last after nginx loaded them, if one did.
-pub fn edited_after_load<'a>(scene: &Scene<'a>) -> Option<&'a ConfigFile> {
-    let loaded_at = scene.loaded_at()?;
-    let files = &scene.nginx?.config.value()?.files;
-    let changed = |it: &ConfigFile| it.modified_at.max(it.changed_at);
-    let later = files.iter().filter(|it| changed(it).is_some_and(|at| at > loaded_at + START_SLACK));
-    later.max_by_key(|it| changed(it))
-}
 
 /// One run of a unit's main process.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +106,7 @@ pub fn lives<'s>(scene: &'s Scene, unit: &str) -> Vec<Life<'s>> {
 /// What the backend itself said before it ended, or could not start: its last telling lines, as facts.
 pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
     let close = |it: &&Event| {
-        it.unit == unit && it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS
+        it.unit == unit && it.at <= until + LATE_LINE && until.duration_since(it.at) < LAST_WORDS
     };
     let telling = |it: &&Event| {
         matches!(
@@ -137,7 +127,7 @@ pub fn last_words(scene: &Scene, unit: &str, until: Timestamp) -> Vec<Fact> {
         let journal = scene.snapshot.journal.value().into_iter().flatten().rev();
         let own = journal
             .filter(|it| it.unit == unit && it.identifier != "systemd" && !it.message.trim().is_empty());
-        let near = own.filter(|it| it.at <= until + START_SLACK && until.duration_since(it.at) < LAST_WORDS);
+        let near = own.filter(|it| it.at <= until + LATE_LINE && until.duration_since(it.at) < LAST_WORDS);
         found.extend(near.take(1).map(|it| {
             let text: String = it.message.trim().chars().take(300).collect();
             Fact::new("journal", text).reference(format!("journalctl -u {unit}")).at(it.at)
@@ -281,22 +271,5 @@ mod tests {
     #[test]
     fn what_was_said_long_before_is_no_reason() {
         said(&[(300, "node", "TypeError: x is not a function")], &[]);
-    }
-
-    #[test]
-    fn files_that_changed_after_the_load_are_found_by_either_time() {
-        let edited = |modified: i64, changed: i64| {
-            let host = configured("").with(|it| {
-                let snapshot::Reading::Seen(nginx) = &mut it.nginx else { return };
-                let snapshot::Reading::Seen(files) = &mut nginx.value[0].config else { return };
-                files.value.files[0].modified_at = Some(ago(modified));
-                files.value.files[0].changed_at = Some(ago(changed));
-            });
-            with_scene(&host, |scene| edited_after_load(scene).is_some())
-        };
-        let day = 86_400;
-        assert!(!edited(2 * day, 2 * day), "before the load");
-        assert!(edited(60, 60), "after it");
-        assert!(edited(2 * day, 60), "moved into place with its old time");
     }
 }
