@@ -358,7 +358,6 @@ fn new_instance(
             config: config_reading,
             root: root.map(|it| it.display().to_string()),
             same_network: true,
-            check: Reading::not_asked(),
         },
         config,
         built_in,

@@ -34,9 +34,6 @@ pub struct Nginx {
     pub root: Option<String>,
     /// Whether its network namespace is the collector's own.
     pub same_network: bool,
-    /// The last configuration error of nginx itself, when it is down or a reload was refused: text of an `[emerg]` line
-    /// found in its unit's journal or error log is in the logs; this is what its own check says, if it was run.
-    pub check: Reading<ConfigCheck>,
 }
 
 /// A running master process.
@@ -104,15 +101,6 @@ pub struct ConfigFile {
     pub unread: Option<String>,
 }
 
-/// What nginx's own check of its configuration would say, as far as it can be told without running it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigCheck {
-    /// Whether it would be accepted.
-    pub accepted: bool,
-    /// nginx's words when not: `[emerg] unknown directive … in FILE:LINE`.
-    pub message: String,
-}
-
 impl Nginx {
     /// Debian's nginx 1.22.1, running for a day, with an empty configuration.
     pub fn quiet(now: Timestamp) -> Nginx {
@@ -148,7 +136,6 @@ impl Nginx {
             config: Reading::seen(ConfigFiles::default(), "/etc/nginx/nginx.conf", now),
             root: None,
             same_network: true,
-            check: Reading::not_asked(),
         }
     }
 }
