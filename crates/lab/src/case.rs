@@ -42,6 +42,16 @@ pub fn cases() -> &'static [Case] {
     })
 }
 
+/// Whether a shell pattern with `*` fits the whole of a name.
+fn fits(glob: &str, name: &str) -> bool {
+    match glob.split_once('*') {
+        None => glob == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
+            (0..=name.len()).any(|at| name.is_char_boundary(at) && fits(rest, &name[at..]))
+        }),
+    }
+}
+
 impl Case {
     fn parse(name: &'static str, text: &'static str) -> Self {
         let value =
@@ -67,6 +77,11 @@ impl Case {
             },
             text,
         }
+    }
+
+    /// Whether its name fits a shell pattern, in which `*` stands for anything.
+    pub fn is_like(&self, glob: &str) -> bool {
+        fits(glob, self.name)
     }
 }
 
@@ -111,6 +126,14 @@ mod tests {
         for case in cases().iter().filter(|case| case.fix) {
             assert!(case.text.contains("\ncheck() {"), "{}: no check()", case.name);
         }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_part_of_a_name() {
+        assert!(fits("backend-*-node", "backend-hung-node"));
+        assert!(fits("*fpm*", "php-fpm-pool-exhausted-tcp"));
+        assert!(!fits("backend-*-node", "backend-hung-node-loop"));
+        assert!(!fits("backend", "backend-hung"));
     }
 
     #[test]

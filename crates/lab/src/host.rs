@@ -5,7 +5,7 @@
 //! because this process was killed, the keeper ends the host and what belonged to it.
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{FlockOperation, MemfdFlags, flock};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -23,6 +23,12 @@ const LOCK: &str = "/tmp/lab.lock";
 
 /// How long a boot may take once the lock is held; an idle machine needs well under a second.
 const BOOT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Whether a host runs on this machine, so that the next one must wait for its end.
+pub fn is_busy() -> bool {
+    let locked = |lock: File| flock(lock, FlockOperation::NonBlockingLockShared).is_err();
+    File::open(LOCK).is_ok_and(locked)
+}
 
 /// A running throw-away host. Dropping it ends it.
 pub struct Host {

@@ -7,12 +7,16 @@
 //! changed: its files, mounts, processes, network and cgroups are the host's own and end with it.
 
 mod case;
+mod exercise;
 mod host;
 mod requirements;
 mod run;
 mod tidy;
+mod trial;
 
 pub use case::{Case, cases};
-pub use host::{Host, Output};
+pub use exercise::Exercise;
+pub use host::{Host, Output, is_busy};
 pub use requirements::{PACKAGES, is_root, missing_packages, missing_requirements};
 pub use run::{Outcome, Proof, prove, record, run, shell};
+pub use trial::Trial;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 /// The Debian packages whose programs run inside the hosts, or build them.
 pub const PACKAGES: &[&str] = &[
     "bash",
+    "bsdutils",
     "conntrack",
     "curl",
     "dbus",

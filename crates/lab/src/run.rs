@@ -1,7 +1,7 @@
 //! From a case to a verdict: prepare the host, prove the fault, ask the program, compare.
 
 use crate::case::BACKEND_FILES;
-use crate::{Case, Host, tidy};
+use crate::{Case, Host, Output, exercise, tidy};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,8 +50,7 @@ pub struct Proof {
 pub fn run(case: &Case, binary: &Path) -> Result<Outcome> {
     let (host, proof) = prepare(case)?;
     install(&host, binary)?;
-    let ask = format!("cd /; exec why502 diagnose --format json --since {}", case.window);
-    let answer = host.run(&ask, PROGRAM_LIMIT, case.user)?;
+    let answer = ask(&host, case, "--format json")?;
     let report: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let exit = answer.status.code().unwrap_or(-1);
 
@@ -100,8 +99,7 @@ pub fn prove(case: &Case) -> Result<Proof> {
 /// When the case is broken or no host can be had. How the shell ends is no error.
 pub fn shell(case: &Case) -> Result<()> {
     let (host, _) = prepare(case)?;
-    host.enter("root").args(["bash", "--norc"]).status().context("cannot start nsenter")?;
-    Ok(())
+    exercise::shell(&host)
 }
 
 /// Records what `binary` sees of a case to `to/<case>/capture.json.gz`.
@@ -121,7 +119,7 @@ pub fn record(case: &Case, binary: &Path, to: &Path) -> Result<()> {
 }
 
 /// Boots a host and brings it to the point where an operator would be called.
-fn prepare(case: &Case) -> Result<(Host, Proof)> {
+pub(crate) fn prepare(case: &Case) -> Result<(Host, Proof)> {
     let host = Host::boot()?;
     fs::create_dir(host.path("/lab/backends"))?;
     fs::write(host.path("/lab/helpers.sh"), HELPERS)?;
@@ -166,10 +164,16 @@ fn logged(host: &Host, case: &Case) -> Result<String> {
     Ok(found.stdout.trim().to_owned())
 }
 
-fn install(host: &Host, binary: &Path) -> Result<()> {
+pub(crate) fn install(host: &Host, binary: &Path) -> Result<()> {
     fs::copy(binary, host.path("/usr/local/bin/why502"))
         .with_context(|| format!("cannot copy {} into the host", binary.display()))?;
     Ok(())
+}
+
+/// Asks the installed program, as the case's user and about the case's window.
+pub(crate) fn ask(host: &Host, case: &Case, arguments: &str) -> Result<Output> {
+    let ask = format!("cd /; exec why502 diagnose --since {} {arguments}", case.window);
+    host.run(&ask, PROGRAM_LIMIT, case.user)
 }
 
 /// What of a report is not as the case expects it.

@@ -143,6 +143,11 @@ fn how_we_know(cause: &Cause) -> String {
 /// At most three ids that look like the one asked for.
 fn nearest(asked: &str) -> Vec<&'static str> {
     let ids = diagnose::causes().iter().map(|it| it.id).chain(Symptom::ALL.iter().map(|it| it.id()));
+    nearest_of(asked, ids)
+}
+
+/// At most three of some ids, those that look most like the one asked for, the nearest first.
+pub fn nearest_of<'a>(asked: &str, ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     // A third of the letters may differ: more, and the proposal is noise.
     let tolerance = (asked.chars().count() / 3).max(2);
     let mut near: Vec<(usize, &str)> = ids

@@ -18,5 +18,5 @@ pub mod render {
 }
 
 pub use narrow::narrow;
-pub use page::Colour;
+pub use page::{Colour, WIDTH, wrap};
 pub use visible::{visible, visible_lines};

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use crate::visible::visible;
 
 /// The width that every terminal, tmux pane and mail has.
-pub(crate) const WIDTH: usize = 80;
+pub const WIDTH: usize = 80;
 
 /// Whether colour is wanted. The caller decides, for it knows where the page goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Page {
 }
 
 /// Breaks at white space only. A word longer than the line has a line of its own. No words give one empty line.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split_whitespace() {

@@ -50,6 +50,10 @@ pub enum Verb {
     #[command(after_help = CAPTURE_EXAMPLES)]
     Capture(Capture),
 
+    /// Breaks a throw-away nginx host in a real way, to practise on or to test with
+    #[command(subcommand, after_help = LAB_EXAMPLES)]
+    Lab(Lab),
+
     /// Prints the completions of a shell
     #[command(after_help = "Examples:\n  why502 completions bash > /etc/bash_completion.d/why502")]
     Completions {
@@ -76,6 +80,71 @@ const CAPTURE_EXAMPLES: &str = "\
 Examples:
   why502 capture -o incident.json.gz
   why502 diagnose --bundle incident.json.gz";
+
+const LAB_EXAMPLES: &str = "\
+Examples:
+  why502 lab list
+  why502 lab try
+  why502 lab run 'backend-*'
+
+A host is a handful of namespaces over this machine's own files and ends with
+the command; it needs root and the packages of the stacks. Its faults fill
+memory, CPU and tables of the kernel: use a machine that serves nobody.";
+
+/// The verbs of `lab`.
+#[derive(Debug, Subcommand)]
+pub enum Lab {
+    /// Lists the cases, by the cause that each of them is about
+    #[command(
+        after_help = "Examples:\n  why502 lab list\n  why502 lab list --format json | jq -r .cases[].id"
+    )]
+    List(LabList),
+
+    /// Breaks a host for each case, diagnoses it, and says whether the answer is right
+    #[command(after_help = LAB_RUN_EXAMPLES)]
+    Run(LabRun),
+
+    /// Breaks a host, shows you what its clients see, and lets you look for the cause
+    #[command(after_help = "Examples:\n  why502 lab try\n  why502 lab try backend-hung-node-loop")]
+    Try(LabTry),
+}
+
+const LAB_RUN_EXAMPLES: &str = "\
+Examples:
+  why502 lab run backend-hung-node-loop
+  why502 lab run 'firewall-*' healthy-messy-host
+  why502 lab run '*' --format json
+
+Exit status: 0 every case passed, 1 some did not.";
+
+#[derive(Debug, Args)]
+pub struct LabList {
+    /// The form of the result
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct LabRun {
+    /// Names of cases; * in quotes stands for anything
+    #[arg(required = true, value_name = "CASE")]
+    pub cases: Vec<String>,
+
+    /// The form of the result
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct LabTry {
+    /// The case [default: any, and you are not told which]
+    #[arg(value_name = "CASE")]
+    pub case: Option<String>,
+
+    /// Whether text has colour; auto obeys NO_COLOR
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
 
 #[derive(Debug, Args)]
 pub struct Diagnose {

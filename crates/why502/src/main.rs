@@ -6,6 +6,7 @@
 mod arguments;
 mod exit;
 mod failure;
+mod lab;
 mod moment;
 mod output;
 mod verbs;

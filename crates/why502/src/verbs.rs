@@ -15,7 +15,7 @@ use snapshot::{Snapshot, read_capture, write_capture};
 use crate::arguments::{Capture, Cli, Diagnose, Explain, Format, Look, Probe, Show, Verb};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output;
+use crate::{lab, output};
 
 /// How far back to look, unless asked otherwise.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -32,6 +32,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Some(Verb::Explain(it)) => explain(&it),
         Some(Verb::Demo(it)) => demo(&it),
         Some(Verb::Capture(it)) => capture(it),
+        Some(Verb::Lab(it)) => lab::lab(it),
         Some(Verb::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "why502", &mut script);

@@ -63,6 +63,9 @@ fn wrong_usage_ends_with_2_and_says_nothing_on_standard_output() {
         &["frobnicate"],
         &["--bundle", "x", "--since", "1h"],
         &["--pid", "0"],
+        &["lab", "run"],
+        &["lab", "run", "no-such-case"],
+        &["lab", "try", "no-such-case"],
     ] {
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
@@ -217,13 +220,33 @@ fn a_closed_pipe_is_no_panic() {
 
 #[test]
 fn every_verb_has_help_with_examples_in_80_columns() {
-    for verb in [&[][..], &["diagnose"], &["explain"], &["demo"], &["capture"], &["completions"]] {
+    let lab = [&["lab"][..], &["lab", "list"], &["lab", "run"], &["lab", "try"]];
+    let others = [&[][..], &["diagnose"], &["explain"], &["demo"], &["capture"], &["completions"]];
+    for verb in others.into_iter().chain(lab) {
         let output = output(&[verb, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Examples:"), "{verb:?}");
         let long: Vec<&str> = stdout(&output).lines().filter(|it| it.chars().count() > 80).collect();
         assert!(long.is_empty(), "{verb:?}: {long:?}");
     }
+}
+
+#[test]
+fn the_cases_of_the_lab_are_listed_by_cause_without_root() {
+    let text = output(&["lab", "list"]);
+    assert_eq!(text.status.code(), Some(0), "{}", stderr(&text));
+    assert!(stdout(&text).contains("\nbackend-hung\n  backend-hung-"), "{}", stdout(&text));
+    let list: Value =
+        serde_json::from_slice(&output(&["lab", "list", "--format", "json"]).stdout).expect("it is JSON");
+    let first = &list["cases"][0];
+    assert!(first["id"].as_str().expect("text").starts_with(first["cause"].as_str().expect("text")));
+}
+
+#[test]
+fn practising_without_a_terminal_is_refused_before_anything_boots() {
+    let output = output(&["lab", "try"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("error: practising needs a terminal\n"), "{}", stderr(&output));
 }
 
 #[test]
