@@ -1,6 +1,7 @@
 //! Signs of life of a backend that is up: does it answer, how fast, is its queue filling, are its workers busy or stuck.
 
 use jiff::{SignedDuration, Timestamp};
+use nginx_logs::Symptom;
 use nginx_logs::backend::EventKind;
 use snapshot::{Answer, Greeting, Process};
 
@@ -45,9 +46,14 @@ pub fn greeting_fact(case: &Case) -> Option<Fact> {
     Some(Fact::new("probe", says).at(case.scene.now()))
 }
 
-/// Requests answered well by this peer while others failed, that is between the first failure and now.
+/// Requests answered well by this peer while others failed: from the time when the first of them waited, until now.
 pub fn answered_meanwhile<'s>(case: &Case<'s, '_>) -> Vec<&'s Access> {
-    let since = case.group.first;
+    // What timed out had waited all that time. Half of it is left out: a backend that hangs may have answered others just
+    // before, and logs know whole seconds only.
+    let limit = case.scene.pass(case.group).map(|it| it.settings.read_timeout.value);
+    let waited = limit.filter(|_| case.group.symptom == Symptom::ReadTimeout).unwrap_or_default();
+    let waited = SignedDuration::try_from(waited).unwrap_or_default();
+    let since = case.group.first.checked_sub(waited / 2).unwrap_or(case.group.first);
     outage::good_answers(case).filter(|it| it.at >= since).collect()
 }
 
@@ -87,7 +93,78 @@ pub fn stuck<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Vec<&'a Process>
 
 /// Servers of which each worker process takes one request at a time, so that all of them can be busy.
 pub fn is_pool(kind: AppKind) -> bool {
-    matches!(kind, AppKind::PhpFpm | AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Ruby)
+    matches!(kind, AppKind::PhpFpm | AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Ruby | AppKind::Apache)
+}
+
+/// Servers that may have a pool of threads: how many cannot be seen from outside.
+pub fn may_have_threads(kind: AppKind) -> bool {
+    matches!(kind, AppKind::Java | AppKind::Python | AppKind::Other)
+}
+
+/// How many requests the pool can work on at once, where its processes and its command line tell.
+pub fn capacity(case: &Case, backend: &Backend) -> Option<usize> {
+    if !matches!(backend.kind, AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Ruby) {
+        return None;
+    }
+    let command = backend.processes.iter().map(|it| &it.arguments).max_by_key(|it| it.len())?;
+    // An event loop takes any number of requests.
+    let loops = ["gevent", "eventlet", "tornado", "uvicorn", "asyncio"];
+    if command.iter().any(|it| loops.iter().any(|word| it.to_ascii_lowercase().contains(word))) {
+        return None;
+    }
+    // Puma's threads stand in `-t min:max`, and it has five where nothing says otherwise.
+    let threads = option(command, &["--threads", "-t"]).filter(|_| backend.kind != AppKind::Gunicorn);
+    let threads = threads.or_else(|| option(command, &["--threads"]));
+    let threads = threads.and_then(|it| it.rsplit(':').next()?.parse().ok());
+    let is_puma = backend.processes.iter().any(|it| it.name.contains("puma"));
+    Some(workers(case, backend).len() * threads.unwrap_or(if is_puma { 5 } else { 1 }))
+}
+
+/// What a command line gives for an option: `--threads 4`, `--threads=4`.
+fn option<'a>(arguments: &'a [String], names: &[&str]) -> Option<&'a str> {
+    // A process that sets its title has the whole command line in one argument.
+    let mut words = arguments.iter().flat_map(|it| it.split_whitespace());
+    while let Some(word) = words.next() {
+        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+        if names.contains(&name) {
+            return value.or_else(|| words.next());
+        }
+    }
+    None
+}
+
+/// How many requests the peer had at most under way at the moment when one of the failed ones ended.
+pub fn most_at_once(case: &Case) -> usize {
+    let peer = case.peer_name();
+    let spans: Vec<(f64, f64, bool)> = case
+        .scene
+        .failures
+        .accesses
+        .iter()
+        .filter(|it| it.last_attempt().and_then(|it| it.addr.as_deref()) == Some(peer.as_str()))
+        .filter_map(|it| {
+            let end = it.at.as_millisecond() as f64 / 1000.0;
+            let took = it.last_attempt().and_then(|it| it.response_time).or(it.request_time)?;
+            Some((end - took, end, it.failed()))
+        })
+        .collect();
+    let failed = spans.iter().filter(|it| it.2);
+    // Times in logs are whole seconds: what ended in the same second may still have been under way together.
+    let at_once = |(_, end, _): &(f64, f64, bool)| {
+        spans.iter().filter(|(start, other, _)| *start < end - 0.5 && *other >= end - 0.5).count()
+    };
+    failed.map(at_once).max().unwrap_or(0)
+}
+
+/// Failed paths that the peer answered before the failures, in less than half the time that nginx waits.
+pub fn usually_quick(case: &Case) -> Vec<String> {
+    let limit = case.scene.pass(case.group).map(|it| it.settings.read_timeout.value.as_secs_f64());
+    let before = outage::good_answers(case).filter(|it| it.at <= case.group.first);
+    let took = |it: &Access| it.last_attempt().and_then(|it| it.header_time).or(it.request_time);
+    let quick = |it: &&Access| took(it).is_some_and(|took| limit.is_some_and(|limit| took < limit / 2.0));
+    let quick: Vec<&Access> = before.filter(quick).collect();
+    let paths = case.group.paths.iter().map(|(path, _)| path);
+    paths.filter(|path| quick.iter().any(|it| it.path == **path)).cloned().collect()
 }
 
 /// How full the accept queue is, as a fact; none when nobody waits or it cannot be seen.

@@ -11,6 +11,7 @@ cause! {
     /// ## How we know
     /// Its processes are stopped (state T) or in uninterruptible sleep (state D); or the one process that accepts
     /// connections leaves them in the queue, stays silent to a greeting of our own, and no request was answered since.
+    /// Where the server still greets, it is likely when pages that were quick before get no answer any more.
     ///
     /// ## What to do
     /// Keep the evidence first (a stack dump, `/proc/PID/stack`), then let a stopped process go on (SIGCONT) or restart
@@ -49,10 +50,21 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             confirmed(format!("{name} {how}: it accepts connections and answers none")).decisive(fact);
         return Ok(advice(case, found, queue, &stuck, state).into());
     }
-    if vitals::answers_greeting(case) == Some(true) {
-        return Ok(Verdict::ruled_out("it answers a greeting of our own"));
-    }
     let meanwhile = vitals::answered_meanwhile(case).len();
+    if vitals::answers_greeting(case) == Some(true) {
+        let quick = vitals::usually_quick(case);
+        // A worker of a pool that is free for us is free for all; one event loop or set of threads may serve us alone.
+        let nothing_since = meanwhile == 0 && case.group.count > 2 && !vitals::is_pool(backend.kind);
+        let (Some(path), true) = (quick.first(), nothing_since) else {
+            return Ok(Verdict::ruled_out("it answers a greeting of our own"));
+        };
+        // The server itself answers `OPTIONS *`, or closes what it does not understand; the application has no part in it.
+        let summary =
+            format!("{name} answers no request since {}, not even {path}", scene.clock(case.group.first));
+        let before = Fact::new("access-log", format!("before that {path} was answered quickly"));
+        let found = likely(summary).supporting(before).supporting_each(vitals::greeting_fact(case));
+        return Ok(advice(case, found, queue, &workers, 'S').into());
+    }
     if meanwhile > 0 {
         return Ok(Verdict::ruled_out(format!(
             "it answered {} since the first failure",
@@ -177,6 +189,26 @@ mod tests {
         let host = host.with(|it| greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Spoken));
         check(&host, "backend-slow: confirmed");
         check_ruled_out(&host, "backend-hung", "it answers a greeting of our own");
+    }
+
+    #[test]
+    fn a_server_that_greets_while_its_pages_never_end_any_more_hangs_behind_it() {
+        let bad = ("GET / HTTP/1.1", 504, "127.0.0.1:3000", "504", "1.001");
+        let good = ("GET / HTTP/1.1", 200, "127.0.0.1:3000", "200", "0.004");
+        let greets =
+            |host: Snapshot| host.with(|it| greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Spoken));
+        let line = failed(LATE, READING, "http://127.0.0.1:3000/").replace("/cart", "/");
+        let node = || {
+            logged(
+                passing_to("proxy_pass http://127.0.0.1:3000;\nproxy_read_timeout 1s"),
+                &[&line, &line, &line],
+            )
+            .with(|it| serving(it, 300, "/srv/bin/shop --port 3000", "127.0.0.1:3000"))
+        };
+        let report = check(&greets(requested(node(), &[good, bad, bad, bad])), "backend-hung: likely");
+        assert!(report.causes[0].summary.ends_with("not even /"), "{}", outline(&report));
+        // One answer since then, and it is not.
+        check_not(&greets(requested(node(), &[good, bad, bad, bad, good])), "backend-hung");
     }
 
     #[test]

@@ -49,6 +49,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     {
         return Ok(Verdict::ruled_out(queue.says));
     }
+    let silent = spoken == Some(false);
+    let one_at_a_time = vitals::is_pool(backend.kind) || vitals::may_have_threads(backend.kind);
+    if silent && backend.local && one_at_a_time {
+        return Ok(Verdict::ruled_out("it left our own greeting unread: no worker was free"));
+    }
     let setting = scene.pass(case.group).map(|it| &it.settings.read_timeout);
     let limit = setting.map(|it| it.value.as_secs_f64());
     let took = took_seconds(case);
@@ -69,12 +74,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let says = format!("{} answered meanwhile{within}", plural(meanwhile.len() as u64, "other request"));
         Fact::new("access-log", says).reference(last.reference.clone()).at(last.at)
     });
-    let decided = others.or_else(|| vitals::greeting_fact(case).filter(|_| spoken == Some(true)));
-    let mut found = match decided {
-        Some(fact) => confirmed(summary).decisive(fact),
+    let greeting = vitals::greeting_fact(case);
+    let quick_otherwise = vitals::usually_quick(case);
+    let mut found = match others {
+        // A page that is quick otherwise is late for another reason than its own work; a silent server was busy.
+        Some(fact) => confirmed(summary).decisive(fact).only_likely_if(silent || !quick_otherwise.is_empty()),
+        None if spoken == Some(true) && quick_otherwise.is_empty() => likely(summary),
         None => possible(summary),
     };
-    found = found.supporting_each(vitals::greeting_fact(case)).supporting(case.failures_fact());
+    found = found.supporting_each(greeting).supporting(case.failures_fact());
     if let Some(took) = took {
         found = found.supporting(Fact::new(
             "access-log",

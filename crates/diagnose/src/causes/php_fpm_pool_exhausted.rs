@@ -232,7 +232,7 @@ mod tests {
         let host = pool("dynamic", "bii").with(|it| {
             greeted(it, SOCKET, snapshot::Protocol::Fastcgi, snapshot::Answer::Spoken);
         });
-        check(&host, "backend-slow: confirmed");
+        check(&host, "backend-slow: likely");
         check_ruled_out(&host, "php-fpm-pool-exhausted", "2 of 3 children of pool www are idle");
     }
 

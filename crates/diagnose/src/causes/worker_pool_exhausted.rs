@@ -10,7 +10,9 @@ cause! {
     ///
     /// ## How we know
     /// Connections wait in the accept queue of a server whose workers take one request at a time, all of them are alive
-    /// and working, requests are still answered now and then, and the server's own log tells of a full queue.
+    /// and working, and the server's own log tells of a full queue. A pool of threads takes connections and leaves them
+    /// unread: a greeting of our own gets no answer, while other requests do. Where it is over by now, more requests
+    /// were under way at once than there are workers, and pages that are quick by themselves were late as well.
     ///
     /// ## What to do
     /// Add workers (or threads) as CPU and memory allow, and make the slow requests faster.
@@ -28,7 +30,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
     let backend = case.backend()?;
     let pool = vitals::is_pool(backend.kind) && backend.kind != AppKind::PhpFpm;
-    if !pool || !backend.local || backend.listening.is_none() {
+    if !backend.local || backend.listening.is_none() || !(pool || vitals::may_have_threads(backend.kind)) {
         return Ok(Verdict::NotIt);
     }
     scene.processes()?;
@@ -45,32 +47,67 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         matches!(it.kind, EventKind::ListenQueueFull { .. }) && unit.is_some_and(|unit| unit.name == it.unit)
     });
     let queue = vitals::queue_fact(backend);
-    if full.is_none() && queue.is_none() {
-        return Ok(Verdict::ruled_out("nobody waits in its queue"));
+    let meanwhile = vitals::answered_meanwhile(case);
+    let unread =
+        vitals::greeting(case).is_some_and(|it| it.answer == Answer::Silent) && !meanwhile.is_empty();
+    if !pool && !unread {
+        return Ok(Verdict::NotIt);
     }
-    if vitals::answers_greeting(case) == Some(true) && full.is_none() {
-        return Ok(Verdict::ruled_out("a worker was free to answer our greeting at once"));
+    let crowd = crowd(case, backend);
+    if full.is_none() && !unread {
+        if vitals::answers_greeting(case) == Some(true) && crowd.is_none() {
+            return Ok(Verdict::ruled_out("a worker was free to answer our greeting at once"));
+        }
+        if queue.is_none() && crowd.is_none() {
+            return Ok(Verdict::ruled_out("nobody waits in its queue"));
+        }
     }
-    let all = if workers.len() == 1 { "the only worker" } else { &format!("all {} workers", workers.len()) };
-    let are = if workers.len() == 1 { "is" } else { "are" };
-    let summary = format!("{all} of {name} {are} busy, and requests wait in its queue");
-    let decisive = queue.clone().or_else(|| full.map(|it| it.fact()));
+    let past = full.is_none() && !unread && vitals::answers_greeting(case) == Some(true);
+    let all = match (pool, workers.len()) {
+        (false, _) => "every thread".to_owned(),
+        (true, 1) => "the only worker".to_owned(),
+        (true, count) => format!("all {count} workers"),
+    };
+    let (is, wait) = match (past, all.starts_with("all")) {
+        (true, true) => ("were", "waited"),
+        (true, false) => ("was", "waited"),
+        (false, true) => ("are", "wait"),
+        (false, false) => ("is", "wait"),
+    };
+    let summary = if queue.is_some() && !past {
+        format!("{all} of {name} {is} busy, and requests wait in its queue")
+    } else {
+        format!("{all} of {name} {is} busy, and further requests {wait} for one")
+    };
+    let left_unread = unread.then(|| {
+        let says = format!(
+            "{} takes our connection and no worker reads it, while others are served",
+            case.peer_name()
+        );
+        Fact::new("probe", says).at(scene.now())
+    });
+    let decisive =
+        queue.clone().filter(|_| !past).or_else(|| full.map(|it| it.fact())).or_else(|| left_unread.clone());
     // One connection in the queue may have come this instant, unless our own was left waiting as well.
     let lone = backend.listening.as_ref().and_then(|it| it.waiting).is_none_or(|it| it < 2);
     let doubtful = full.is_none() && lone && vitals::greeting(case).is_none();
-    let mut found = confirmed(summary).only_likely_if(doubtful);
+    // That threads are all busy is inferred where only silence shows it.
+    let inferred = !pool && lone || decisive.is_none();
+    let mut found = confirmed(summary).only_likely_if(doubtful || inferred);
     if let Some(fact) = decisive {
         found = found.decisive(fact);
     }
-    let meanwhile = vitals::answered_meanwhile(case);
     if let Some(last) = meanwhile.last() {
         let says =
             format!("{} still answered since the first failure", plural(meanwhile.len() as u64, "request"));
         found = found.supporting(Fact::new("access-log", says).reference(last.reference.clone()).at(last.at));
     }
-    let more = workers.len() * 2;
-    let fix = Fix::mitigate(format!("Run {more} workers instead of {}", workers.len()))
-        .risk(format!("restarts {name}; each worker takes memory"));
+    let fix = if pool {
+        Fix::mitigate(format!("Run {} workers instead of {}", workers.len() * 2, workers.len()))
+    } else {
+        Fix::mitigate("Give it more threads, if it has a limit of them")
+    };
+    let fix = fix.risk(format!("restarts {name}; each worker takes memory"));
     let fix = match unit {
         Some(unit) => fix
             .run(format!("systemctl edit --full {}", unit.name))
@@ -79,13 +116,28 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     Ok(found
         .supporting_each(full.filter(|_| queue.is_some()).map(|it| it.fact()))
-        .supporting_each(vitals::greeting_fact(case))
+        .supporting_each(left_unread.filter(|_| queue.is_some()).or_else(|| vitals::greeting_fact(case)))
+        .supporting_each(crowd)
         .supporting(case.failures_fact())
         .fix(fix)
         .fix(Fix::repair("Make the slow requests faster, or give them workers of their own"))
         .verify(case.verify_command())
         .prevent("Alert when connections wait in the accept queue for more than a minute")
         .into())
+}
+
+/// More requests under way at once than the pool can work on, so that pages were late which are quick by themselves.
+fn crowd(case: &Case, backend: &Backend) -> Option<Fact> {
+    let capacity = vitals::capacity(case, backend)?;
+    let at_once = vitals::most_at_once(case);
+    let quick = vitals::usually_quick(case);
+    let path = quick.first().filter(|_| at_once > capacity)?;
+    Some(Fact::new(
+        "access-log",
+        format!(
+            "{at_once} requests were under way at once, for {capacity} that it can work on; {path}, which is quick otherwise, was late as well"
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -100,7 +152,11 @@ mod tests {
     /// Timeouts at a gunicorn of two workers.
     fn gunicorn() -> Snapshot {
         let line = failed(LATE, READING, "http://127.0.0.1:8000/cart");
-        logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line, &line]).with(|it| {
+        gunicorn_with(&[&line, &line])
+    }
+
+    fn gunicorn_with(lines: &[&str]) -> Snapshot {
+        logged(passing_to("proxy_pass http://127.0.0.1:8000"), lines).with(|it| {
             serving(it, 300, "/usr/bin/gunicorn --bind 127.0.0.1:8000 --workers 2 shop:app", PEER);
             worker(it, 300, 301, 'S');
             worker(it, 300, 302, 'R');
@@ -166,7 +222,7 @@ mod tests {
             queued(it, 1);
             greeted(it, PEER, Protocol::Http, Answer::Spoken);
         });
-        check(&host, "backend-slow: confirmed");
+        check(&host, "backend-slow: likely");
         check_ruled_out(&host, "worker-pool-exhausted", "a worker was free to answer our greeting at once");
     }
 
@@ -189,6 +245,55 @@ mod tests {
             queued(it, 12);
         });
         check_not(&host, "worker-pool-exhausted");
+    }
+
+    /// A program whose threads nobody can count: it answers one request in a while.
+    fn threads(command: &str) -> Snapshot {
+        let line = failed(LATE, READING, "http://127.0.0.1:8000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line, &line])
+            .with(|it| serving(it, 300, command, PEER));
+        let bad = ("GET /cart HTTP/1.1", 504, PEER, "504", "60.001");
+        requested(host, &[bad, ("GET /list HTTP/1.1", 200, PEER, "200", "41.200"), bad])
+    }
+
+    #[test]
+    fn threads_that_leave_our_greeting_unread_while_others_are_served_are_all_busy() {
+        let silent = threads("/usr/bin/java -jar shop.jar --server.port=8000")
+            .with(|it| greeted(it, PEER, Protocol::Http, Answer::Silent));
+        let report = check(&silent, "worker-pool-exhausted: likely");
+        let expected = "every thread of java-300.service (JVM) is busy, and further requests wait for one";
+        assert_eq!(report.causes[0].summary, expected);
+        check_ruled_out(&silent, "backend-slow", "it left our own greeting unread");
+        let queue = silent.with(|it| queued(it, 6));
+        check(&queue, "worker-pool-exhausted: confirmed");
+    }
+
+    #[test]
+    fn threads_that_answer_our_greeting_are_not_all_busy() {
+        let host = threads("/srv/bin/shop --listen 127.0.0.1:8000")
+            .with(|it| greeted(it, PEER, Protocol::Http, Answer::Spoken));
+        check(&host, "backend-slow: confirmed");
+        check_not(&host, "worker-pool-exhausted");
+    }
+
+    #[test]
+    fn a_rush_that_is_over_is_seen_from_requests_that_were_under_way_together() {
+        let bad = |path: &'static str| (path, 504, PEER, "504", "60.001");
+        let quick = ("GET /cart HTTP/1.1", 200, PEER, "200", "0.010");
+        let rush =
+            [quick, bad("GET /report HTTP/1.1"), bad("GET /report HTTP/1.1"), bad("GET /cart HTTP/1.1")];
+        let cart = failed(LATE, READING, "http://127.0.0.1:8000/cart");
+        let report = cart.replace("/cart", "/report");
+        let over = requested(gunicorn_with(&[&report, &report, &cart]), &rush)
+            .with(|it| greeted(it, PEER, Protocol::Http, Answer::Spoken));
+        let report = check(&over, "worker-pool-exhausted: likely");
+        let evidence = report.causes[0].evidence.iter().find(|it| it.says.contains("under way at once"));
+        let expected = "3 requests were under way at once, for 2 that it can work on; /cart, which is quick otherwise, \
+                        was late as well";
+        assert_eq!(evidence.map(|it| it.says.as_str()), Some(expected), "{}", outline(&report));
+        // With more threads than requests it was not the pool.
+        let roomy = over.with(|it| process(it, 300, |it| it.arguments.push("--threads=8".into())));
+        check_not(&roomy, "worker-pool-exhausted");
     }
 
     #[test]
