@@ -3,13 +3,14 @@
 //! The binary is never started: its version and built-in paths stand in it as text, and reading them works in other mount
 //! namespaces and with replaced binaries as well.
 
-use std::fs::File;
+mod binary;
+mod command_line;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use memchr::memmem;
 use nginx_conf::{BuiltIn, Config, Directive, LogDestination, Version, View};
 use snapshot::{Master, Nginx, Process, Reading, Reason, Unit, Worker};
 
@@ -19,9 +20,7 @@ use crate::host::files::{FsFiles, open};
 use crate::host::obstacle;
 use crate::host::processes::Proc;
 use crate::host::users::Users;
-
-/// Larger binaries are not searched.
-const MAX_BINARY_BYTES: u64 = 128 << 20;
+use command_line::CommandLine;
 
 /// Files of time zones are a few kilobytes.
 const MAX_ZONE_BYTES: u64 = 1 << 20;
@@ -93,27 +92,13 @@ pub struct Host<'a> {
     pub users: &'a Users,
 }
 
-/// Options of nginx's command line that matter here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct CommandLine {
-    binary: String,
-    config: Option<String>,
-    prefix: Option<String>,
-    error_log: Option<String>,
-    globals: String,
-}
-
-/// What stands in the binary.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Build {
-    flavour: String,
-    version: String,
-    arguments: String,
-}
-
 /// The running instances, in no particular order.
 pub fn running(host: Host, wanted: &Wanted) -> Vec<Instance> {
-    host.processes.iter().filter(|it| is_master(it)).filter_map(|it| from_master(it, host, wanted)).collect()
+    let masters = host.processes.iter().filter(|it| is_master(it));
+    let masters = masters.filter_map(|it| from_master(it, master_title(it)?.to_owned(), host, wanted));
+    let alone = host.processes.iter().filter(|it| may_be_alone(it, host.processes));
+    let alone = alone.filter_map(|it| from_master(it, it.arguments.first()?.clone(), host, wanted));
+    masters.chain(alone.filter(serves_alone)).collect()
 }
 
 /// Whether a running instance is the distribution's own: then nothing has to be looked for among the stopped ones.
@@ -128,7 +113,7 @@ pub fn stopped(units: &[Unit], running: &[Instance], host: Host, wanted: &Wanted
         .filter(|unit| unit.name.ends_with(".service") && unit.load_state != "masked")
         .filter(|unit| running.iter().all(|it| it.nginx.unit.as_deref() != Some(unit.name.as_str())))
         .filter_map(|unit| {
-            let line = parse_command_line(&unit.exec_start);
+            let line = command_line::parse(&unit.exec_start);
             let name = Path::new(&line.binary).file_name()?.to_str()?.to_owned();
             let installed = is_nginx_name(&name) && Path::new(&line.binary).exists();
             installed.then(|| from_binary(&line, Some(unit), host, wanted))
@@ -195,16 +180,35 @@ fn is_master(process: &Process) -> bool {
     master_title(process).is_some() && process.state != 'Z'
 }
 
-fn from_master(process: &Process, host: Host, wanted: &Wanted) -> Option<Instance> {
+/// With `master_process off` there is one process, which keeps its command line as its title.
+fn may_be_alone(process: &Process, all: &[Process]) -> bool {
+    let called = process.arguments.first().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
+    let of_nginx = |it: &Process| it.pid == process.ppid && is_nginx_name(&it.name);
+    is_nginx_name(called)
+        && is_nginx_name(&process.name)
+        && process.state != 'Z'
+        && !command_line::is_errand(&process.arguments)
+        && !all.iter().any(of_nginx)
+}
+
+fn serves_alone(instance: &Instance) -> bool {
+    let directives = &instance.config.root;
+    directives.iter().any(|it| it.name == "master_process" && it.arg(0) == Some("off"))
+}
+
+fn from_master(process: &Process, mut title: String, host: Host, wanted: &Wanted) -> Option<Instance> {
     // The rest of the title is the command line; where the title was cut off into arguments, they follow.
-    let mut title = master_title(process)?.to_owned();
     for argument in process.arguments.iter().skip(1) {
         title.push(' ');
         title.push_str(argument);
     }
-    let line = parse_command_line(&title);
+    let mut line = command_line::parse(&title);
     let pid = process.pid.to_string();
     let folder = PathBuf::from("/proc").join(&pid);
+    line.prefix = line.prefix.map(|it| match std::fs::read_link(folder.join("cwd")) {
+        Ok(started_in) => started_in.join(it).components().collect::<PathBuf>().display().to_string(),
+        Err(_) => it,
+    });
     // Without rights the namespaces cannot be compared. In a container it is another one; that its files cannot be read is
     // then said where it is tried, instead of taking the host's files for its own.
     let same = |theirs: Option<String>, ours: Option<String>| match (theirs, ours) {
@@ -218,7 +222,7 @@ fn from_master(process: &Process, host: Host, wanted: &Wanted) -> Option<Instanc
     let binary = executable.trim_end_matches(" (deleted)").to_owned();
     let binary_deleted = executable.ends_with(" (deleted)");
     let build =
-        read_build(&folder.join("exe")).or_else(|| read_build(Path::new(&binary))).unwrap_or_default();
+        binary::read(&folder.join("exe")).or_else(|| binary::read(Path::new(&binary))).unwrap_or_default();
     let users = root.as_deref().map(Users::at);
     let users = users.as_ref().unwrap_or(host.users);
     let mut instance = new_instance(binary, &build, &line, root, users, host.clock, wanted);
@@ -246,15 +250,16 @@ fn from_master(process: &Process, host: Host, wanted: &Wanted) -> Option<Instanc
     Some(instance)
 }
 
-/// Workers, oldest first.
+/// Workers, oldest first; without a master of its own the one process is both.
 fn workers(master: u32, host: Host) -> Vec<Worker> {
     let mut workers: Vec<Worker> = host
         .processes
         .iter()
-        .filter(|it| it.ppid == master)
         .filter_map(|it| {
-            let title = it.arguments.first().filter(|it| it.contains(": worker process"))?;
-            Some(Worker {
+            let title = it.arguments.first()?;
+            let works = it.ppid == master && title.contains(": worker process")
+                || it.pid == master && master_title(it).is_none();
+            works.then(|| Worker {
                 pid: it.pid,
                 started_at: it.started_at.unwrap_or(Timestamp::UNIX_EPOCH),
                 shutting_down: title.contains("is shutting down"),
@@ -278,7 +283,7 @@ pub fn fill_in_workers(nginx: &mut Nginx, processes: &[Process]) {
 }
 
 fn from_binary(line: &CommandLine, unit: Option<&Unit>, host: Host, wanted: &Wanted) -> Instance {
-    let build = read_build(Path::new(&line.binary)).unwrap_or_default();
+    let build = binary::read(Path::new(&line.binary)).unwrap_or_default();
     let mut instance = new_instance(line.binary.clone(), &build, line, None, host.users, host.clock, wanted);
     instance.nginx.unit = unit.map(|it| it.name.clone());
     instance
@@ -286,7 +291,7 @@ fn from_binary(line: &CommandLine, unit: Option<&Unit>, host: Host, wanted: &Wan
 
 fn new_instance(
     binary: String,
-    build: &Build,
+    build: &binary::Build,
     line: &CommandLine,
     root: Option<PathBuf>,
     users: &Users,
@@ -389,94 +394,6 @@ fn configured_user(instance: &Instance, users: &Users, clock: &Clock) -> Reading
     }
 }
 
-/// `-g` takes the words up to the next option, because the title has lost the quotes.
-fn parse_command_line(line: &str) -> CommandLine {
-    let mut words = line.split_whitespace().map(|it| it.trim_matches(['"', '\''])).peekable();
-    let mut parsed =
-        CommandLine { binary: words.next().unwrap_or_default().to_owned(), ..CommandLine::default() };
-    let is_option = |word: &str| ["-c", "-p", "-e", "-g", "-t", "-T", "-q", "-s", "-v", "-V"].contains(&word);
-    while let Some(word) = words.next() {
-        let (option, attached) = match word.get(..2) {
-            Some(option) if is_option(option) => (option, &word[2..]),
-            _ => continue,
-        };
-        let value = |words: &mut dyn Iterator<Item = &str>| match attached {
-            "" => words.next().map(str::to_owned),
-            attached => Some(attached.to_owned()),
-        };
-        match option {
-            "-c" => parsed.config = value(&mut words),
-            "-p" => parsed.prefix = value(&mut words),
-            "-e" => parsed.error_log = value(&mut words),
-            "-g" => {
-                let mut globals = attached.to_owned();
-                while let Some(next) = words.next_if(|it| !is_option(it)) {
-                    if !globals.is_empty() {
-                        globals.push(' ');
-                    }
-                    globals.push_str(next);
-                }
-                parsed.globals = globals;
-            }
-            _ => {}
-        }
-    }
-    parsed
-}
-
-fn read_build(path: &Path) -> Option<Build> {
-    let file = File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_BINARY_BYTES {
-        return None;
-    }
-    let mut binary = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
-    file.take(MAX_BINARY_BYTES).read_to_end(&mut binary).ok()?;
-    Some(parse_build(&binary))
-}
-
-/// What `nginx -V` prints stands in the binary as text: `nginx version: nginx/1.22.1` and `configure arguments: …`.
-/// Source: nginx ngx_show_version_info().
-fn parse_build(binary: &[u8]) -> Build {
-    let line = |needle: &str| {
-        memmem::find_iter(binary, needle.as_bytes()).find_map(|at| {
-            let rest = &binary[at + needle.len()..];
-            let end = rest.iter().take(16 << 10).position(|byte| *byte < 0x20)?;
-            std::str::from_utf8(&rest[..end]).ok().filter(|it| !it.is_empty())
-        })
-    };
-    let product = |needle| line(needle).and_then(|it| it.split([' ', '(']).next()?.split_once('/'));
-    let (name, version) = ["Angie version: ", "Tengine version: ", "freenginx version: ", "nginx version: "]
-        .into_iter()
-        .find_map(product)
-        .unwrap_or_default();
-    Build {
-        flavour: name.to_ascii_lowercase(),
-        version: version.to_owned(),
-        arguments: line("configure arguments: ").unwrap_or_default().to_owned(),
-    }
-}
-
-impl Build {
-    /// The value of an option of ./configure, which may stand in quotes.
-    fn option(&self, name: &str) -> Option<String> {
-        let mut rest = self.arguments.as_str();
-        while let Some(at) = rest.find(name) {
-            let before = rest[..at].chars().next_back();
-            let after = &rest[at + name.len()..];
-            if let (None | Some(' ' | '\''), Some(value)) = (before, after.strip_prefix('=')) {
-                let end = match value.chars().next() {
-                    Some('\'') => return value[1..].split('\'').next().map(str::to_owned),
-                    _ => value.find([' ', '\'']).unwrap_or(value.len()),
-                };
-                return Some(value[..end].to_owned()).filter(|it| !it.is_empty());
-            }
-            rest = after;
-        }
-        None
-    }
-}
-
 /// The directories that it writes to, each with what for.
 pub fn directories(instance: &Instance) -> Vec<Used> {
     let view = instance.view();
@@ -550,35 +467,6 @@ mod tests {
     use crate::testing::Folder;
 
     #[test]
-    fn options_are_read_from_the_title_of_the_master() {
-        let line = parse_command_line(
-            "/usr/sbin/nginx -g daemon on; master_process on; -c /etc/other.conf -p/opt/x",
-        );
-        assert_eq!(line.binary, "/usr/sbin/nginx");
-        assert_eq!(line.globals, "daemon on; master_process on;");
-        assert_eq!(
-            (line.config.as_deref(), line.prefix.as_deref()),
-            (Some("/etc/other.conf"), Some("/opt/x"))
-        );
-        let line = parse_command_line("/usr/sbin/nginx -g 'daemon off;'");
-        assert_eq!(line.globals, "daemon off;");
-        assert_eq!(parse_command_line(""), CommandLine::default());
-    }
-
-    #[test]
-    fn version_and_paths_stand_in_the_binary() {
-        let binary = b"\x7fELF\0nginx version: \0x\0nginx version: openresty/1.21.4.1\nbuilt by gcc\nconfigure arguments: \
-            --prefix=/usr/local/openresty/nginx --with-cc-opt='-O2 --prefix=no' --conf-path='/etc/a b.conf' --user=www\n\0";
-        let build = parse_build(binary);
-        assert_eq!((build.flavour.as_str(), build.version.as_str()), ("openresty", "1.21.4.1"));
-        assert_eq!(build.option("--prefix").as_deref(), Some("/usr/local/openresty/nginx"));
-        assert_eq!(build.option("--conf-path").as_deref(), Some("/etc/a b.conf"));
-        assert_eq!(build.option("--user").as_deref(), Some("www"));
-        assert_eq!(build.option("--group"), None);
-        assert_eq!(parse_build(b"nothing of that"), Build::default());
-    }
-
-    #[test]
     fn a_stopped_service_is_known_by_its_unit() {
         let folder = Folder::new()
             .file("nginx", "nginx version: nginx/1.22.1\nconfigure arguments: --prefix=/opt/x\n");
@@ -603,6 +491,31 @@ mod tests {
         assert_eq!((found[0].nginx.version.as_str(), found[0].nginx.prefix.as_str()), ("1.22.1", "/opt/x"));
         assert_eq!(found[0].nginx.config_path, "/none/nginx.service");
         assert!(found[0].nginx.config.value().is_none());
+    }
+
+    #[test]
+    fn one_process_may_be_all_of_nginx() {
+        let process = |pid: u32, ppid: u32, line: &str| Process {
+            pid,
+            ppid,
+            name: "nginx".into(),
+            arguments: line.split('|').map(str::to_owned).collect(),
+            ..Process::default()
+        };
+        let all = [
+            process(7, 1, "nginx|-g|daemon off; master_process off;"),
+            process(8, 1, "nginx|-t"),
+            process(9, 1, "nginx: master process nginx"),
+            process(10, 9, "nginx: worker process"),
+            process(11, 9, "nginx|-c|x"),
+        ];
+        let alone: Vec<u32> = all.iter().filter(|it| may_be_alone(it, &all)).map(|it| it.pid).collect();
+        assert_eq!(alone, [7]);
+        let (proc, clock, users) =
+            (Proc::at("/nowhere"), Clock::fixed("2026-05-02T13:00:00Z"), Users::default());
+        let host = Host { processes: &all, proc: &proc, clock: &clock, users: &users };
+        let of = |master: u32| workers(master, host).iter().map(|it| it.pid).collect::<Vec<_>>();
+        assert_eq!((of(7), of(9)), (vec![7], vec![10]));
     }
 
     #[test]
