@@ -5,8 +5,10 @@
 
 mod access;
 mod backend;
+mod decoded;
 mod error;
 mod journal;
+mod places;
 mod system;
 mod times;
 mod window;
@@ -16,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nginx_conf::{Escape, Files, LogContext, LogDestination, LogTarget};
-use snapshot::{JournalEntry, LogFile, LogKind, Reading, Reason, Window};
+use nginx_conf::{Escape, LogContext, LogDestination, LogTarget};
+use snapshot::{JournalEntry, LogFile, LogKind, LogLines, Reading, Reason, Window};
 
-use crate::host::files::FsFiles;
+use crate::host::obstacle;
 use crate::nginx::Instance;
 use crate::task::start;
+use places::{Descriptors, Place, Stream};
 
 pub use access::compile;
 pub use backend::{Source, read_all as read_backends};
@@ -43,16 +46,6 @@ struct Target {
     place: Place,
 }
 
-/// Where its lines are.
-#[derive(Debug, Clone, PartialEq)]
-enum Place {
-    File(PathBuf),
-    /// Standard error and syslog end in the journal, where systemd runs.
-    Journal,
-    /// Nowhere that can be read: a path with variables that fits no file.
-    Nowhere(String),
-}
-
 /// What every reader of a log needs.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -70,31 +63,24 @@ pub struct Context {
 
 /// Reads the files that an instance logs to.
 pub fn read_files(instance: &Instance, context: &Context) -> Vec<LogFile> {
-    let targets: Vec<(PathBuf, LogKind)> = targets(instance)
+    let targets: Vec<Target> = targets(instance)
         .into_iter()
-        .filter_map(|it| match it.place {
-            Place::File(path) => Some((path, it.kind)),
-            _ => None,
-        })
+        .filter(|it| matches!(it.place, Place::File(_) | Place::Held { .. } | Place::Container(_)))
         .collect();
     let mut logs = Vec::new();
     for group in targets.chunks(AT_ONCE) {
         let tasks: Vec<_> = group
             .iter()
-            .map(|(path, kind)| {
-                let (path, kind, context) = (path.clone(), kind.clone(), context.clone());
-                start(path.display().to_string(), move || read_with_rotated(&path, &kind, &context))
+            .map(|target| {
+                let (its, context) = (target.clone(), context.clone());
+                start(target.shown(), move || read_target(&its, &context))
             })
             .collect();
-        for (task, (path, kind)) in tasks.into_iter().zip(group) {
-            logs.extend(task.finish(context.deadline).unwrap_or_else(|unread| {
-                vec![LogFile {
-                    path: path.display().to_string(),
-                    kind: kind.clone(),
-                    lines: Reading::Unread(unread),
-                    nginx: 0,
-                }]
-            }));
+        for (task, target) in tasks.into_iter().zip(group) {
+            logs.extend(
+                task.finish(context.deadline)
+                    .unwrap_or_else(|unread| vec![target.log(Reading::Unread(unread))]),
+            );
         }
     }
     logs
@@ -113,10 +99,10 @@ pub fn read_journal(
     for target in targets(instance) {
         match target.place {
             Place::Journal if !kinds.contains(&target.kind) => kinds.push(target.kind),
-            Place::Nowhere(written) => logs.push(LogFile {
+            Place::Nowhere { written, why } => logs.push(LogFile {
                 path: written.clone(),
                 kind: target.kind,
-                lines: Reading::unread(Reason::Unsupported, written, "the path of this log has variables"),
+                lines: Reading::unread(Reason::Unsupported, written, why),
                 nginx: 0,
             }),
             _ => {}
@@ -145,11 +131,17 @@ fn targets(instance: &Instance) -> Vec<Target> {
             targets.push(target);
         }
     };
+    let descriptors = Descriptors::of(instance);
     let places = |log: &LogTarget| -> Vec<Place> {
         match &log.to {
-            LogDestination::File(path) => vec![Place::File(path.clone())],
-            LogDestination::Syslog(_) | LogDestination::Stderr => vec![Place::Journal],
-            LogDestination::Variable(written) => matching(instance, written),
+            LogDestination::File(path) => places::of_path(path, instance, &descriptors),
+            LogDestination::Stderr => places::of_stream(Stream::Error, instance, &descriptors),
+            LogDestination::Syslog(server) if places::is_local_syslog(server) => vec![Place::Journal],
+            LogDestination::Syslog(server) => {
+                let why = "it is sent to a syslog server".to_owned();
+                vec![Place::Nowhere { written: format!("syslog:{server}"), why }]
+            }
+            LogDestination::Variable(written) => places::of_pattern(written, instance, MAX_FILES_OF_PATTERN),
             LogDestination::Memory | LogDestination::Off => Vec::new(),
         }
     };
@@ -182,42 +174,74 @@ fn targets(instance: &Instance) -> Vec<Target> {
     targets
 }
 
-/// The files that a path with variables stands for: anything can stand in place of a variable.
-fn matching(instance: &Instance, written: &str) -> Vec<Place> {
-    let mut pattern = String::new();
-    let mut rest = written;
-    while let Some(at) = rest.find('$') {
-        pattern.push_str(&rest[..at]);
-        pattern.push('*');
-        let after = &rest[at + 1..];
-        rest = match after.strip_prefix('{').and_then(|it| it.split_once('}')) {
-            Some((_, rest)) => rest,
-            None => after.trim_start_matches(|it: char| it.is_ascii_alphanumeric() || it == '_'),
-        };
+impl Target {
+    fn shown(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::Held { shown, .. } => shown.clone(),
+            Place::Container(carrier) => carrier.shown.clone(),
+            Place::Journal => "journal".to_owned(),
+            Place::Nowhere { written, .. } => written.clone(),
+        }
     }
-    pattern.push_str(rest);
-    let pattern = Path::new(&instance.nginx.prefix).join(pattern);
-    let files = FsFiles::new(&instance.root);
-    let found = pattern.to_str().map(|it| files.glob(it).unwrap_or_default()).unwrap_or_default();
-    if found.is_empty() {
-        return vec![Place::Nowhere(written.to_owned())];
+
+    fn log(&self, lines: Reading<LogLines>) -> LogFile {
+        LogFile { path: self.shown(), kind: self.kind.clone(), lines, nginx: 0 }
     }
-    found.into_iter().take(MAX_FILES_OF_PATTERN).map(Place::File).collect()
 }
 
-/// One log, and the file before it when it was rotated inside the window.
+fn read_target(target: &Target, context: &Context) -> Vec<LogFile> {
+    let ours = Context { root: PathBuf::from("/"), ..context.clone() };
+    let of_ours = |path: &Path| target.log(read_one(path, &target.kind, &ours).lines);
+    match &target.place {
+        Place::File(path) => {
+            let zone = match &target.kind {
+                LogKind::Error => window::zone_of_file(&context.root, path, &context.zone),
+                LogKind::Access { .. } => None,
+            };
+            let zone = zone.unwrap_or_else(|| context.zone.clone());
+            read_with_rotated(path, &target.kind, &Context { zone, ..context.clone() })
+        }
+        Place::Held { open, .. } => vec![of_ours(open)],
+        Place::Container(carrier) => match carrier.text(context) {
+            Ok((text, zone)) => {
+                let context = Context { zone, ..ours };
+                let mut lines = read_one(&decoded::path_of(&text), &target.kind, &context).lines;
+                // Its place in the engine's file is another one.
+                if let Reading::Seen(seen) = &mut lines {
+                    seen.value.lines.iter_mut().for_each(|it| (it.line, it.offset) = (0, 0));
+                }
+                vec![target.log(lines)]
+            }
+            Err(error) => vec![target.log(Reading::Unread(obstacle(target.shown(), &error)))],
+        },
+        Place::Journal | Place::Nowhere { .. } => Vec::new(),
+    }
+}
+
+/// One log, and the files before it that were rotated inside the window.
 fn read_with_rotated(path: &Path, kind: &LogKind, context: &Context) -> Vec<LogFile> {
-    let current = read_one(path, kind, context);
-    let begins_inside = match current.lines.value() {
-        // Whether the file has earlier lines than the window: then nothing of the window is in the rotated one.
-        Some(_) => !window::begins_before(&context.root, path, kind, context),
-        None => false,
-    };
-    let mut logs = vec![current];
-    if begins_inside && let Some(rotated) = window::rotated(&context.root, path) {
-        let log = read_one(&rotated, kind, context);
-        if log.lines.value().is_some_and(|it| it.read_total > 0) {
-            logs.push(log);
+    let mut logs = vec![read_one(path, kind, context)];
+    // Whether the file has earlier lines than the window: then nothing of the window is in the rotated one.
+    let mut goes_back =
+        logs[0].lines.value().is_some() && !window::begins_before(&context.root, path, kind, context);
+    for rotated in window::rotated(&context.root, path) {
+        if !goes_back {
+            break;
+        }
+        let unpacked = match rotated.extension() {
+            Some(ending) if ending == "gz" => decoded::unpacked(&context.root, &rotated).ok(),
+            _ => None,
+        };
+        let (root, open) = match &unpacked {
+            Some(text) => (PathBuf::from("/"), decoded::path_of(text)),
+            None => (context.root.clone(), rotated.clone()),
+        };
+        let log = read_one(&open, kind, &Context { root: root.clone(), ..context.clone() });
+        let found = log.lines.value().is_some_and(|it| it.read_total > 0);
+        goes_back = found && !window::begins_before(&root, &open, kind, context);
+        if found {
+            logs.push(LogFile { path: rotated.display().to_string(), ..log });
         }
     }
     logs

@@ -53,6 +53,8 @@ pub struct Instance {
     pub root: PathBuf,
     /// The zone of its error log: a container has its own.
     pub zone: TimeZone,
+    /// The cgroup of the master, which tells whose container it is; empty when none runs.
+    pub cgroup: String,
 }
 
 impl Instance {
@@ -226,6 +228,7 @@ fn from_master(process: &Process, mut title: String, host: Host, wanted: &Wanted
     let users = root.as_deref().map(Users::at);
     let users = users.as_ref().unwrap_or(host.users);
     let mut instance = new_instance(binary, &build, &line, root, users, host.clock, wanted);
+    instance.cgroup.clone_from(&process.cgroup);
     let nginx = &mut instance.nginx;
     let workers = workers(process.pid, host);
     if let Some(worker) = workers.last() {
@@ -369,6 +372,7 @@ fn new_instance(
         temp_paths,
         zone: if folder == Path::new("/") { clock.zone.clone() } else { zone_of(&folder) },
         root: folder,
+        cgroup: String::new(),
     };
     instance.nginx.worker_user = configured_user(&instance, users, clock);
     instance

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp, civil, tz};
+use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{LogDestination, View};
 use nginx_logs::access::{Attempt, Escape, Format};
 use nginx_logs::{Symptom, error};
@@ -136,7 +136,6 @@ pub struct Notice {
 /// Reads the lines of the Snapshot.
 pub fn read(snapshot: &Snapshot) -> Failures {
     let mut all = Failures::default();
-    let zone = tz::Offset::from_seconds(snapshot.host.utc_offset_seconds).unwrap_or(tz::Offset::UTC);
     let sockets: Vec<&str> = snapshot
         .peers
         .iter()
@@ -150,7 +149,7 @@ pub fn read(snapshot: &Snapshot) -> Failures {
         match &log.kind {
             LogKind::Error => {
                 for line in &lines.lines {
-                    read_error(&mut all, log, line, snapshot, &sockets, zone);
+                    read_error(&mut all, log, line, snapshot, &sockets);
                 }
             }
             LogKind::Access { text, escape, .. } => {
@@ -174,7 +173,8 @@ pub fn read(snapshot: &Snapshot) -> Failures {
 }
 
 fn reference(log: &LogFile, line: &LogLine) -> String {
-    match (line.line, log.path.starts_with("journal:")) {
+    // The journal and what a container's engine keeps have no lines to count.
+    match (line.line, log.path.starts_with("journal:") || log.path.starts_with("container:")) {
         (_, true) => log.path.clone(),
         (0, _) => format!("{} at byte {}", log.path, line.offset),
         (number, _) => format!("{}:{number}", log.path),
@@ -199,14 +199,7 @@ fn unresolved_name(message: &str) -> Option<&str> {
     name.split_whitespace().next_back()
 }
 
-fn read_error(
-    all: &mut Failures,
-    log: &LogFile,
-    line: &LogLine,
-    snapshot: &Snapshot,
-    sockets: &[&str],
-    zone: tz::Offset,
-) {
+fn read_error(all: &mut Failures, log: &LogFile, line: &LogLine, snapshot: &Snapshot, sockets: &[&str]) {
     let Some(record) = error::parse(line.text.as_bytes()) else {
         if let Some(stderr) = error::parse_stderr(line.text.as_bytes()) {
             all.notices.push(Notice {
@@ -220,7 +213,8 @@ fn read_error(
         }
         return;
     };
-    let at = civil_in(record.time, zone).unwrap_or(line.at);
+    // Error logs have no zone; the collector knew whose clock it was.
+    let at = line.at;
     if !snapshot.window.contains(at) {
         return;
     }
@@ -271,11 +265,6 @@ fn read_error(
         line: line.text.clone(),
         access: None,
     });
-}
-
-/// Error logs have no zone: the host's is taken, and its daylight saving as it is now.
-fn civil_in(time: civil::DateTime, zone: tz::Offset) -> Option<Timestamp> {
-    zone.to_timestamp(time).ok()
 }
 
 fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> Option<Access> {
@@ -405,6 +394,7 @@ fn unlikeness(entry: &Failure, access: &Access) -> u8 {
 mod tests {
     use super::*;
     use crate::testing::*;
+    use snapshot::Reading;
 
     const REFUSED: &str = "connect() failed (111: Connection refused)";
     const CONNECTING: &str = "connecting to upstream";
@@ -466,13 +456,15 @@ mod tests {
     }
 
     #[test]
-    fn the_host_s_zone_is_that_of_the_error_log() {
+    fn an_entry_has_the_time_that_the_collector_read() {
         let line = refused();
-        let plain = read(&logged(host(), &[&line])).entries[0].at;
-        // The line says 13:03:00; two hours east of UTC that is 11:03:00, before the window.
-        let east = logged(host(), &[&line]).with(|it| it.host.utc_offset_seconds = 7200);
-        assert_eq!(plain, ago(10));
-        assert!(read(&east).entries.is_empty());
+        let plain = logged(host(), &[&line]);
+        assert_eq!(read(&plain).entries[0].at, ago(10));
+        let earlier = plain.with(|it| {
+            let Reading::Seen(lines) = &mut it.logs[0].lines else { return };
+            lines.value.lines[0].at = ago(7200);
+        });
+        assert!(read(&earlier).entries.is_empty());
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub enum LogDestination {
     Stderr,
     /// The cyclic memory buffer of `memory:`.
     Memory,
+    /// `access_log off`, or /dev/null.
     Off,
     /// A path with variables, as written.
     Variable(String),
@@ -109,6 +110,8 @@ impl LogDestination {
             LogDestination::Memory
         } else if text == "stderr" {
             LogDestination::Stderr
+        } else if text == "/dev/null" {
+            LogDestination::Off
         } else if text.contains('$') {
             LogDestination::Variable(text.to_owned())
         } else {

@@ -111,8 +111,8 @@ fn read_with_rotated(path: &Path, writer: Writer, context: &Context) -> Vec<(Str
     let mut all = vec![current];
     if begins_inside
         && Instant::now() < context.deadline
-        && let Some(rotated) = window::rotated(&context.root, path)
-        && let Some((_, log)) = read_one(&rotated)
+        && let Some(rotated) = window::rotated(&context.root, path).first()
+        && let Some((_, log)) = read_one(rotated)
     {
         all.push(log);
     }

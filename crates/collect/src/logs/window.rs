@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{Files, glob_matches};
 use nginx_logs::error::time_of_line;
@@ -20,6 +21,10 @@ pub const MAX_BYTES: u64 = 64 << 20;
 /// Lines are counted from the beginning of a file only below this.
 const MAX_COUNTED_BYTES: u64 = 512 << 20;
 
+/// Zones differ by such steps.
+const QUARTER_SECONDS: i64 = 15 * 60;
+/// Rotated files that are looked at: a busy host rotates by size.
+const MAX_ROTATED: usize = 8;
 /// The last bytes of a file in which its last time is looked for.
 const TAIL_BYTES: u64 = 64 << 10;
 
@@ -173,30 +178,62 @@ pub fn begins_before(root: &Path, path: &Path, kind: &LogKind, context: &Context
     first_time().ok().flatten().is_some_and(|time| time < context.window.from)
 }
 
+/// The zone of an error log's writer, where it is not the one that is assumed: nginx takes `TZ` from its environment, which
+/// nobody can see from outside. Told by a line and the moment at which it was really written.
+pub fn zone_of_writer(line: &[u8], written: Timestamp, assumed: &TimeZone) -> Option<TimeZone> {
+    let line = time_of_line(line)?;
+    let offset = written.duration_since(line.to_zoned(TimeZone::UTC).ok()?.timestamp()).as_secs();
+    // The file was touched since, if it is not a whole quarter of an hour; the clock of the log is a second behind at most.
+    let quarters = offset.div_euclid(QUARTER_SECONDS);
+    let seconds = i32::try_from(-quarters * QUARTER_SECONDS).ok()?;
+    let known = assumed.to_offset(written).seconds();
+    let plausible = offset.rem_euclid(QUARTER_SECONDS) <= 2 && (-12 * 3600..=14 * 3600).contains(&seconds);
+    (plausible && seconds != known).then(|| Offset::from_seconds(seconds).ok().map(TimeZone::fixed))?
+}
+
+/// The same for a file, whose last line was written when it was last changed.
+pub fn zone_of_file(root: &Path, path: &Path, assumed: &TimeZone) -> Option<TimeZone> {
+    let mut file = open(root, path).ok()?;
+    let metadata = file.metadata().ok()?;
+    file.seek(SeekFrom::Start(metadata.len().saturating_sub(TAIL_BYTES))).ok()?;
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut tail).ok()?;
+    let line = tail.rsplit(|byte| *byte == b'\n').find(|it| time_of_line(it).is_some())?;
+    zone_of_writer(line, Timestamp::try_from(metadata.modified().ok()?).ok()?, assumed)
+}
+
 /// The time of an error-log line, which names no zone.
 pub fn error_time(line: &[u8], context: &Context) -> Option<Timestamp> {
     Some(time_of_line(line)?.to_zoned(context.zone.clone()).ok()?.timestamp())
 }
 
-/// The uncompressed file that logrotate made of a log last: `error.log.1`, or `error.log-20260502`.
-pub fn rotated(root: &Path, path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let numbered = path.with_file_name(format!("{name}.1"));
-    if open(root, &numbered).is_ok() {
-        return Some(numbered);
+/// The files that logrotate made of a log, the newest first: `error.log.1`, `error.log.2.gz`, `error.log-20260502`.
+pub fn rotated(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let Some(written) = path.to_str().filter(|it| !it.contains(['*', '?', '[', '\\'])) else {
+        return Vec::new();
+    };
+    let files = FsFiles::new(root);
+    let mut found = Vec::new();
+    for number in 1..=MAX_ROTATED {
+        let names = [format!("{written}.{number}"), format!("{written}.{number}.gz")];
+        let Some(name) = names.into_iter().map(PathBuf::from).find(|it| open(root, it).is_ok()) else {
+            break;
+        };
+        found.push(name);
     }
-    let escaped = path.to_str().filter(|it| !it.contains(['*', '?', '[', '\\']))?;
-    let pattern = format!("{escaped}-20[0-9][0-9][0-9][0-9][0-9][0-9]*");
-    let mut found = FsFiles::new(root).glob(&pattern).unwrap_or_default();
-    found.retain(|it| it.to_str().is_some_and(|it| glob_matches(&pattern, it) && !it.ends_with(".gz")));
-    found.pop()
+    let pattern = format!("{written}-20[0-9][0-9][0-9][0-9][0-9][0-9]*");
+    let mut dated = files.glob(&pattern).unwrap_or_default();
+    dated.retain(|it| it.to_str().is_some_and(|it| glob_matches(&pattern, it)));
+    dated.reverse();
+    dated.truncate(MAX_ROTATED);
+    found.extend(dated);
+    found
 }
 
 #[cfg(test)]
 pub mod tests {
     use std::time::Duration;
 
-    use jiff::tz::TimeZone;
     use snapshot::Window;
 
     use super::*;
@@ -242,11 +279,30 @@ pub mod tests {
     }
 
     #[test]
-    fn the_rotated_file_is_found_under_both_names() {
-        let folder = Folder::new().file("a.log.1", "").file("b.log-20260501", "").file("b.log-20260430", "");
+    fn a_writer_in_another_zone_is_known_by_the_moment_of_its_line() {
+        let text = line(14, 0);
+        let zone = |written: &str| {
+            let found = zone_of_writer(text.as_bytes(), written.parse().unwrap(), &TimeZone::UTC);
+            found.map(|it| it.to_offset(Timestamp::UNIX_EPOCH).seconds())
+        };
+        assert_eq!(zone("2026-05-02T14:00:00.9Z"), None);
+        assert_eq!(zone("2026-05-02T12:00:01.1Z"), Some(7200));
+        assert_eq!(zone("2026-05-02T08:15:00Z"), Some(20_700));
+        assert_eq!(zone("2026-05-02T19:00:00Z"), Some(-18_000));
+        // A file that was touched later says nothing, nor does one with days between.
+        assert_eq!(zone("2026-05-02T12:03:00Z"), None);
+        assert_eq!(zone("2026-05-05T12:00:00Z"), None);
+    }
+
+    #[test]
+    fn rotated_files_are_found_under_both_kinds_of_names() {
+        let folder = ["a.log.1", "a.log.2.gz", "a.log.4.gz", "b.log-20260501", "b.log-20260430.gz"]
+            .iter()
+            .fold(Folder::new(), |folder, name| folder.file(name, ""));
         let rotated = |name: &str| rotated(folder.path(), Path::new(name));
-        assert_eq!(rotated("/a.log"), Some(PathBuf::from("/a.log.1")));
-        assert_eq!(rotated("/b.log"), Some(PathBuf::from("/b.log-20260501")));
-        assert_eq!(rotated("/c.log"), None);
+        let names = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(rotated("/a.log"), names(&["/a.log.1", "/a.log.2.gz"]));
+        assert_eq!(rotated("/b.log"), names(&["/b.log-20260501", "/b.log-20260430.gz"]));
+        assert!(rotated("/c.log").is_empty());
     }
 }
