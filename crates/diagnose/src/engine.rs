@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use nginx_logs::Symptom;
 use snapshot::Peer;
 
@@ -14,6 +15,7 @@ use crate::cause::{Cause, Judge};
 use crate::causes::CAUSES;
 use crate::checks;
 use crate::groups::FailureGroup;
+use crate::moments::moments;
 use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
@@ -412,6 +414,7 @@ fn finish(
         window: scene.snapshot.window,
         verdict,
         summary: summary(scene, verdict, &causes, &hidden, &unexplained, total),
+        moments: moments(scene, &causes.iter().chain(&hidden).collect::<Vec<_>>(), backends),
         checks: checks::checklist(scene, &causes, backends),
         causes,
         hidden,
@@ -469,11 +472,13 @@ fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
         };
         let (sample_reference, sample_line) = sample.or_else(access).unwrap_or_default();
         let peer = group.peer.as_ref().map(Peer::to_string);
+        let failed_at = failed_at(scene, group);
         match lines.iter_mut().find(|it| it.symptom == group.symptom && it.peer == peer) {
             Some(line) => {
                 line.count += group.count;
                 line.first = line.first.min(Some(group.first));
                 line.last = line.last.max(Some(group.last));
+                line.failed_at.extend(failed_at);
             }
             None => lines.push(SymptomLine {
                 symptom: group.symptom,
@@ -481,6 +486,7 @@ fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
                 count: group.count,
                 first: Some(group.first),
                 last: Some(group.last),
+                failed_at,
                 sample_reference,
                 sample_line,
             }),
@@ -488,6 +494,13 @@ fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
     }
     lines.truncate(50);
     lines
+}
+
+/// Each failure of a group: its entries, and the requests that have none.
+fn failed_at(scene: &Scene, group: &FailureGroup) -> Vec<Timestamp> {
+    let entries = group.entries.iter().map(|it| scene.failures.entries[*it].at);
+    let requests = group.accesses.iter().map(|it| &scene.failures.accesses[*it]).filter(|it| !it.explained);
+    entries.chain(requests.map(|it| it.at)).collect()
 }
 
 /// Why silence is no sign of health here, if so.

@@ -21,6 +21,7 @@ mod groups;
 mod heard;
 mod members;
 mod merge;
+mod moments;
 mod outage;
 mod own_answers;
 mod packet_filter;

@@ -32,6 +32,12 @@ pub fn merge(mut first: Report, other: Report) -> Report {
         }
     }
     first.symptoms.extend(other.symptoms);
+    for moment in other.moments {
+        if !first.moments.contains(&moment) {
+            first.moments.push(moment);
+        }
+    }
+    first.moments.sort_by_key(|it| it.at);
     for spot in other.blind_spots {
         if !first.blind_spots.iter().any(|it| it.what == spot.what) {
             first.blind_spots.push(spot);

@@ -37,6 +37,8 @@ pub struct Report {
     pub hidden: Vec<Finding>,
     /// Every kind of failure that was seen, explained or not.
     pub symptoms: Vec<SymptomLine>,
+    /// What happened around the failures, in the order of time.
+    pub moments: Vec<Moment>,
     /// The operators' checklist.
     pub checks: Vec<Check>,
     /// What could not be seen, and what that costs.
@@ -222,10 +224,21 @@ pub struct SymptomLine {
     pub first: Option<Timestamp>,
     /// Last time.
     pub last: Option<Timestamp>,
+    /// Each of them, in no order.
+    pub failed_at: Vec<Timestamp>,
     /// `file:line` of an example.
     pub sample_reference: String,
     /// The example itself.
     pub sample_line: String,
+}
+
+/// Something that happened, such as a restart or a change of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What, in one line.
+    pub says: String,
 }
 
 /// One step of the checklist.

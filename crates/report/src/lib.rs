@@ -10,10 +10,13 @@ pub mod explain;
 mod narrow;
 mod page;
 mod visible;
+mod words;
 
 /// One module for each form of the Report.
 pub mod render {
+    pub mod html;
     pub mod json_v1;
+    pub mod markdown;
     pub mod text;
 }
 

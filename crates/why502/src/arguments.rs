@@ -43,8 +43,10 @@ pub enum Verb {
     Explain(Explain),
 
     /// Shows the diagnosis of a recorded incident; needs neither nginx nor root
-    #[command(after_help = "Examples:\n  why502 demo\n  why502 demo --format json | jq .causes[0].id")]
-    Demo(Show),
+    #[command(
+        after_help = "Examples:\n  why502 demo\n  why502 demo --format json | jq .causes[0].id\n  why502 demo --format html > demo.html"
+    )]
+    Demo(ShowReport),
 
     /// Writes everything that diagnose looks at to one file, for diagnose --bundle
     #[command(after_help = CAPTURE_EXAMPLES)]
@@ -66,7 +68,8 @@ const DIAGNOSE_EXAMPLES: &str = "\
 Examples:
   why502 diagnose --since 2h
   why502 diagnose --server shop.example.com --format json
-  why502 diagnose --bundle why502-web-1.json.gz";
+  why502 diagnose --bundle why502-web-1.json.gz
+  why502 diagnose --format html > outage.html";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -164,7 +167,7 @@ pub struct Diagnose {
     pub peer: Option<String>,
 
     #[command(flatten)]
-    pub show: Show,
+    pub show: ShowReport,
 }
 
 /// Where and how to look.
@@ -197,6 +200,18 @@ pub struct Look {
     /// How long looking may take
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = moment::timeout)]
     pub timeout: SignedDuration,
+}
+
+/// How a report looks.
+#[derive(Debug, Args)]
+pub struct ShowReport {
+    /// The form of the report: html is one file that needs nothing else, markdown is for tickets and chats
+    #[arg(long, default_value = "text")]
+    pub format: ReportFormat,
+
+    /// Whether text has colour; auto obeys NO_COLOR
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
 }
 
 /// How the result looks.
@@ -240,6 +255,15 @@ pub struct Capture {
 pub enum Format {
     Text,
     Json,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+    Markdown,
+    Html,
 }
 
 /// When text has colour.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use report::{explain, narrow, render};
 use snapshot::{Snapshot, read_capture, write_capture};
 
-use crate::arguments::{Capture, Cli, Diagnose, Explain, Format, Look, Probe, Show, Verb};
+use crate::arguments::{Capture, Cli, Diagnose, Explain, Format, Look, Probe, ReportFormat, ShowReport, Verb};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{lab, output};
@@ -51,7 +51,7 @@ fn diagnose(asked: Diagnose) -> Result<Exit, Failure> {
     show(&report, &asked.show)
 }
 
-fn demo(asked: &Show) -> Result<Exit, Failure> {
+fn demo(asked: &ShowReport) -> Result<Exit, Failure> {
     let snapshot = read_capture(INCIDENT).expect("a test reads the embedded incident");
     eprintln!("why502 demo: a recorded incident, with the times and names of then.");
     eprintln!("Nothing on this host was looked at.");
@@ -61,10 +61,12 @@ fn demo(asked: &Show) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn show(report: &diagnose::Report, asked: &Show) -> Result<Exit, Failure> {
+fn show(report: &diagnose::Report, asked: &ShowReport) -> Result<Exit, Failure> {
     let text = match asked.format {
-        Format::Text => render::text::render(report, output::colour(asked.color)),
-        Format::Json => render::json_v1::render(report),
+        ReportFormat::Text => render::text::render(report, output::colour(asked.color)),
+        ReportFormat::Json => render::json_v1::render(report),
+        ReportFormat::Markdown => render::markdown::render(report),
+        ReportFormat::Html => render::html::render(report),
     };
     output::print(&text)?;
     Ok(Exit::of(report.verdict))

@@ -75,6 +75,15 @@ fn wrong_usage_ends_with_2_and_says_nothing_on_standard_output() {
 }
 
 #[test]
+fn a_report_has_a_form_for_tickets_and_one_for_browsers() {
+    for (format, beginning) in [("markdown", "## Faulty: "), ("html", "<!DOCTYPE html>\n")] {
+        let output = output(&["demo", "--format", format]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).starts_with(beginning), "{}", stdout(&output));
+    }
+}
+
+#[test]
 fn an_errno_is_explained() {
     let output = output(&["explain", "ECONNREFUSED"]);
     assert_eq!(output.status.code(), Some(0));

@@ -1,17 +1,11 @@
 //! The Report for somebody who was just woken up: the cause on the first line, then what it did, what proves it, what to
 //! type, what was not seen. Plain ASCII around the host's own text, since rescue consoles know nothing else.
 
-use std::fmt::Write;
-
-use diagnose::{
-    BlindSpot, Cause, Certainty, Check, CheckState, Edit, Finding, Fix, FixKind, Impact, Report, SymptomLine,
-    Verdict, Weight,
-};
-use jiff::Timestamp;
-use jiff::tz::Offset;
+use diagnose::{BlindSpot, Check, CheckState, Edit, Finding, Fix, Report, SymptomLine, Verdict, Weight};
 
 use crate::page::{BOLD, Colour, DIM, GREEN, PLAIN, Page, RED, YELLOW};
 use crate::visible::visible_lines;
+use crate::words::{self, Clock};
 
 /// How much of each list is shown. What is left out is counted on the page, and `--format json` has all of it.
 struct Limits {
@@ -28,10 +22,7 @@ const IN_BRIEF: Limits = Limits { evidence: 3, ruled_out: 0, fixes: 1, prevent: 
 const SYMPTOMS_SHOWN: usize = 6;
 const CANDIDATES_SHOWN: usize = 6;
 const BLIND_SPOTS_SHOWN: usize = 8;
-const COSTS_SHOWN: usize = 4;
 const NOTES_SHOWN: usize = 5;
-/// Log lines are at most 2 KiB long; this much shows what kind of line it is.
-const SAMPLE_CHARS: usize = 240;
 
 /// The Report as text.
 pub fn render(report: &Report, colour: Colour) -> String {
@@ -43,19 +34,15 @@ pub fn render(report: &Report, colour: Colour) -> String {
         Verdict::Degraded | Verdict::Inconclusive => YELLOW,
     };
     page.put_led(("why502: ", accent.bold()), &report.summary, BOLD);
-    match report.verdict {
-        Verdict::Healthy => {}
-        Verdict::Faulty => findings(&mut page, &report.causes, &report.summary, clock),
-        Verdict::Degraded => {
-            page.put("        ", "Retries on other servers hid these failures from every client.", PLAIN);
-            findings(&mut page, &report.hidden, &report.summary, clock);
-        }
-        Verdict::Inconclusive => {
-            symptoms(&mut page, &report.symptoms, clock);
-            candidates(&mut page, report);
-            findings(&mut page, &report.causes, &report.summary, clock);
-        }
+    let (found, preface) = words::findings(report);
+    if let Some(preface) = preface {
+        page.put("        ", preface, PLAIN);
     }
+    if report.verdict == Verdict::Inconclusive {
+        symptoms(&mut page, &report.symptoms, clock);
+        candidates(&mut page, report);
+    }
+    findings(&mut page, found, &report.summary, clock);
     notes(&mut page, &report.notes);
     blind_spots(&mut page, &report.blind_spots);
     checks(&mut page, &report.checks, report.verdict == Verdict::Healthy);
@@ -118,74 +105,11 @@ fn finding(page: &mut Page, it: &Finding, said: &str, clock: Clock, limits: &Lim
 
 /// The block of short facts under the headline.
 fn facts(page: &mut Page, it: &Finding, clock: Clock) {
-    let mut fact = |name: &str, value: &str| page.put_led((&format!("  {name:<11}"), DIM), value, PLAIN);
-    fact("cause", &format!("{}, {} ({:.2})", it.cause.id, certainty(it.certainty), it.confidence));
-    if let Some(upstream) = &it.upstream {
-        let scheme = upstream.scheme.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
-        let group = upstream.group.as_ref().map(|it| format!(", of upstream {it}")).unwrap_or_default();
-        fact("backend", &format!("{}{scheme}{group}", upstream.peer));
-        let server = upstream.server.clone();
-        let location = upstream.location.as_ref().map(|it| format!("location {it}"));
-        let place: Vec<String> = [server, location].into_iter().flatten().collect();
-        match (&upstream.config, place.is_empty()) {
-            (Some(config), false) => fact("for", &format!("{} ({config})", place.join(", "))),
-            (Some(config), true) => fact("for", config),
-            (None, false) => fact("for", &place.join(", ")),
-            (None, true) => {}
-        }
+    let certainty = words::certainty(it.certainty);
+    let cause = ("cause", format!("{}, {certainty} ({:.2})", it.cause.id, it.confidence));
+    for (name, value) in [cause].into_iter().chain(words::facts(it, clock)) {
+        page.put_led((&format!("  {name:<11}"), DIM), &value, PLAIN);
     }
-    if let Some(words) = impact(&it.impact, clock) {
-        fact("impact", &words);
-    }
-    if !it.consequences.is_empty() {
-        fact("leads to", &it.consequences.join(", "));
-    }
-}
-
-fn certainty(it: Certainty) -> &'static str {
-    match it {
-        Certainty::Possible => "possible",
-        Certainty::Likely => "likely",
-        Certainty::Confirmed => "confirmed",
-    }
-}
-
-/// `512 requests failed (31 %) since 15:02:04 and go on failing: 455 with 502, 57 with 504`. None when none was counted.
-fn impact(it: &Impact, clock: Clock) -> Option<String> {
-    if it.requests == 0 {
-        return None;
-    }
-    // Without an access log, what was counted are entries of the error log, and a request can leave several.
-    let counted_in_access_log = it.share.is_some() || !it.statuses.is_empty();
-    let mut words = match (counted_in_access_log, it.requests) {
-        (true, 1) => "1 request failed".to_owned(),
-        (true, count) => format!("{count} requests failed"),
-        (false, 1) => "1 failure logged".to_owned(),
-        (false, count) => format!("{count} failures logged"),
-    };
-    if let Some(share) = it.share {
-        let percent = share * 100.0;
-        match percent {
-            _ if percent < 0.1 => words.push_str(" (less than 0.1 %)"),
-            _ if percent < 10.0 => _ = write!(words, " ({percent:.1} %)"),
-            _ => _ = write!(words, " ({percent:.0} %)"),
-        }
-    }
-    match (it.first, it.last, it.ongoing) {
-        (Some(first), _, true) => _ = write!(words, " since {}, still going on", clock.time(first)),
-        (None, _, true) => words.push_str(", still going on"),
-        (Some(first), Some(last), false) if first != last => {
-            _ = write!(words, " from {} to {}", clock.time(first), clock.time(last));
-        }
-        (Some(at), _, false) | (None, Some(at), false) => _ = write!(words, " at {}", clock.time(at)),
-        (None, None, false) => {}
-    }
-    let statuses: Vec<String> =
-        it.statuses.iter().map(|(status, count)| format!("{count} with {status:03}")).collect();
-    if !statuses.is_empty() {
-        _ = write!(words, ": {}", statuses.join(", "));
-    }
-    Some(words)
 }
 
 fn evidence(page: &mut Page, it: &Finding, clock: Clock, limit: usize) {
@@ -199,24 +123,13 @@ fn evidence(page: &mut Page, it: &Finding, clock: Clock, limit: usize) {
             Weight::Supporting => ("  + ", PLAIN),
             Weight::Contradicting => ("  - ", YELLOW),
         };
-        let place = it.reference.as_deref().unwrap_or(&it.source);
-        let origin = match it.at {
-            Some(at) => format!("{} {place}", clock.time(at)),
-            None => place.to_owned(),
-        };
-        page.put_with_origin(mark, &it.says, &origin);
+        page.put_with_origin(mark, &it.says, &words::origin(it, clock));
     }
     more(page, it.evidence.len(), limit);
 }
 
 fn fix(page: &mut Page, number: usize, it: &Fix) {
-    let helps = match it.kind {
-        FixKind::Mitigate => "helps at once",
-        FixKind::Repair => "removes the cause",
-        FixKind::Prevent => "keeps it away",
-    };
-    let risk = if it.risk.is_empty() { String::new() } else { format!("; {}", it.risk) };
-    page.put(&format!("  {number}. "), &format!("{} [{helps}{risk}]", it.title), PLAIN);
+    page.put(&format!("  {number}. "), &format!("{} [{}]", it.title, words::effect(it)), PLAIN);
     if !it.why.is_empty() {
         page.put("     ", &it.why, DIM);
     }
@@ -229,8 +142,7 @@ fn fix(page: &mut Page, number: usize, it: &Fix) {
 }
 
 fn edit(page: &mut Page, it: &Edit) {
-    let place = if it.line == 0 { it.file.clone() } else { format!("{}:{}", it.file, it.line) };
-    page.verbatim("     ", &place, DIM);
+    page.verbatim("     ", &words::place(it), DIM);
     for line in visible_lines(&it.old).lines() {
         page.verbatim("     - ", line.trim_end(), RED);
     }
@@ -245,37 +157,16 @@ fn symptoms(page: &mut Page, symptoms: &[SymptomLine], clock: Clock) {
     }
     page.heading("What failed");
     for it in symptoms.iter().take(SYMPTOMS_SHOWN) {
-        let peer = it.peer.as_ref().map(|it| format!(" at {it}")).unwrap_or_default();
-        let times = match (it.first, it.last) {
-            (Some(first), Some(last)) if first != last => {
-                format!(", {} to {}", clock.time(first), clock.time(last))
-            }
-            (Some(at), _) | (None, Some(at)) => format!(", {}", clock.time(at)),
-            (None, None) => String::new(),
-        };
-        page.put_with_origin(
-            ("  ", PLAIN),
-            &format!("{} x {}{peer}{times}", it.count, it.symptom.id()),
-            &it.sample_reference,
-        );
+        page.put_with_origin(("  ", PLAIN), &words::symptom(it, clock), &it.sample_reference);
         if !it.sample_line.is_empty() {
-            page.put("    ", &shortened(&it.sample_line), DIM);
+            page.put("    ", &words::shortened(&it.sample_line), DIM);
         }
     }
     more(page, symptoms.len(), SYMPTOMS_SHOWN);
 }
 
-/// Where no cause was found: which ones fit what was seen, those first that a blind spot may hide; and the observation
-/// that settles most of them.
 fn candidates(page: &mut Page, report: &Report) {
-    let hidden_by_blind_spots =
-        |cause: &Cause| report.blind_spots.iter().any(|it| it.costs.contains(&cause.id));
-    let mut fitting: Vec<&Cause> = diagnose::causes()
-        .iter()
-        .copied()
-        .filter(|cause| report.symptoms.iter().any(|it| cause.explains.contains(&it.symptom)))
-        .collect();
-    fitting.sort_by_key(|it| !hidden_by_blind_spots(it));
+    let fitting = words::candidates(report);
     if !fitting.is_empty() {
         page.heading("It could be");
         for (number, it) in (1..).zip(fitting.iter().take(CANDIDATES_SHOWN)) {
@@ -283,15 +174,9 @@ fn candidates(page: &mut Page, report: &Report) {
         }
         more(page, fitting.len(), CANDIDATES_SHOWN);
     }
-    let settles = |it: &BlindSpot| {
-        let of_the_fitting =
-            it.costs.iter().filter(|&id| fitting.iter().any(|cause| cause.id == *id)).count();
-        (of_the_fitting, it.costs.len())
-    };
-    let best = report.blind_spots.iter().filter(|it| !it.remedy.is_empty()).max_by_key(|it| settles(it));
-    if let Some(best) = best {
+    if let Some(look) = words::next_look(report) {
         page.heading("Look there next");
-        page.put("  ", &format!("{}, to see this: {}", best.remedy, best.what), PLAIN);
+        page.put("  ", &look, PLAIN);
     }
 }
 
@@ -306,35 +191,21 @@ fn notes(page: &mut Page, notes: &[String]) {
     more(page, notes.len(), NOTES_SHOWN);
 }
 
-/// One remedy, usually "run as root", often opens several eyes: it is said once, under all of them.
 fn blind_spots(page: &mut Page, blind_spots: &[BlindSpot]) {
     if blind_spots.is_empty() {
         return;
     }
     page.heading("Not seen");
-    let mut remedies: Vec<&str> = Vec::new();
-    for it in blind_spots.iter().take(BLIND_SPOTS_SHOWN) {
-        if !remedies.contains(&it.remedy.as_str()) {
-            remedies.push(&it.remedy);
-        }
-    }
-    for remedy in remedies {
-        for it in blind_spots.iter().take(BLIND_SPOTS_SHOWN).filter(|it| it.remedy == remedy) {
-            page.put("  ", &format!("{}: {}{}", it.what, it.why, costs(&it.costs)), PLAIN);
+    let shown = &blind_spots[..blind_spots.len().min(BLIND_SPOTS_SHOWN)];
+    for (remedy, spots) in words::not_seen(shown) {
+        for it in spots {
+            page.put("  ", &it, PLAIN);
         }
         if !remedy.is_empty() {
             page.put("    try: ", remedy, PLAIN);
         }
     }
     more(page, blind_spots.len(), BLIND_SPOTS_SHOWN);
-}
-
-fn costs(ids: &[&str]) -> String {
-    match ids.len() {
-        0 => String::new(),
-        count if count <= COSTS_SHOWN => format!("; could hide {}", ids.join(", ")),
-        count => format!("; could hide {} and {} more", ids[..COSTS_SHOWN].join(", "), count - COSTS_SHOWN),
-    }
 }
 
 fn checks(page: &mut Page, checks: &[Check], only_what_is_wrong: bool) {
@@ -348,12 +219,13 @@ fn checks(page: &mut Page, checks: &[Check], only_what_is_wrong: bool) {
     page.heading("Checklist");
     let id_columns = shown.iter().map(|it| it.id.len()).max().unwrap_or(0);
     for it in shown {
-        let (state, style) = match it.state {
-            CheckState::Ok => ("ok", GREEN),
-            CheckState::Warn => ("warn", YELLOW),
-            CheckState::Fail => ("FAIL", RED),
-            CheckState::Skipped => ("-", DIM),
+        let style = match it.state {
+            CheckState::Ok => GREEN,
+            CheckState::Warn => YELLOW,
+            CheckState::Fail => RED,
+            CheckState::Skipped => DIM,
         };
+        let state = words::state(it.state);
         page.put_led((&format!("  {state:<4}  {:<id_columns$}  ", it.id), style), &it.says, PLAIN);
     }
 }
@@ -362,32 +234,5 @@ fn checks(page: &mut Page, checks: &[Check], only_what_is_wrong: bool) {
 fn more(page: &mut Page, total: usize, shown: usize) {
     if total > shown {
         page.put("  ", &format!("... and {} more, with --format json", total - shown), DIM);
-    }
-}
-
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(SAMPLE_CHARS) {
-        Some((end, _)) => format!("{} ...", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
-/// Says times as the host's clocks show them, with the day only where it is another one.
-#[derive(Clone, Copy)]
-struct Clock {
-    offset: Offset,
-    now: Timestamp,
-}
-
-impl Clock {
-    fn of(report: &Report) -> Clock {
-        let offset = Offset::from_seconds(report.utc_offset_seconds).unwrap_or(Offset::UTC);
-        Clock { offset, now: report.collected_at }
-    }
-
-    fn time(self, at: Timestamp) -> String {
-        let (at, now) = (self.offset.to_datetime(at), self.offset.to_datetime(self.now));
-        let format = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        at.strftime(format).to_string()
     }
 }

@@ -37,6 +37,7 @@ pub fn healthy() -> Report {
         causes: vec![],
         hidden: vec![],
         symptoms: vec![],
+        moments: vec![],
         checks: vec![
             Check { id: "backend-process", step: 1, state: CheckState::Ok, says: "php8.2-fpm runs".into() },
             Check { id: "resources", step: 6, state: CheckState::Warn, says: "/var is 96 % full".into() },
@@ -130,10 +131,12 @@ pub fn faulty() -> Report {
             count: 57,
             first: Some(at("13:02:04")),
             last: Some(at("13:03:09")),
+            failed_at: (4..=57).map(|it| at(&format!("13:02:{it:02}"))).chain([at("13:03:09"); 3]).collect(),
             sample_reference: "/var/log/nginx/error.log:88120".into(),
             sample_line: "2026/05/02 15:02:04 [error] 7#7: *1 upstream timed out (110: Connection timed out)"
                 .into(),
         }],
+        moments: vec![Moment { at: at("13:02:01"), says: "/etc/php/8.2/fpm/pool.d/www.conf changed".into() }],
         blind_spots: vec![BlindSpot {
             what: "kernel log".into(),
             why: "permission denied".into(),
@@ -182,11 +185,14 @@ pub fn inconclusive() -> Report {
 
 /// Every text of the host tries to drive the terminal.
 pub fn hostile() -> Report {
-    let evil = "a\x1b[2J\u{9b}31m\r\nFix\n  $ rm -rf /\u{202e}<script>".to_owned();
+    let evil = "a\x1b[2J\u{9b}31m\r\nFix\n  $ rm -rf /\u{202e}<script>\n```\n# `x` ``` </details></pre></title>\" \
+                onload='x' | [a](http://evil.example) ![b](//evil.example) www.evil.example @everyone #12 &lt; -->"
+        .to_owned();
     let mut report = faulty_twice();
     report.host.clone_from(&evil);
     report.summary.clone_from(&evil);
     report.notes = vec![evil.clone()];
+    report.moments[0].says.clone_from(&evil);
     report.symptoms[0].sample_line.clone_from(&evil);
     report.symptoms[0].peer = Some(evil.clone());
     report.checks[0].says.clone_from(&evil);
