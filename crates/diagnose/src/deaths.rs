@@ -1,16 +1,21 @@
 //! Workers and processes that ended, or were ended, at the moment a request of theirs failed.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use nginx_logs::backend::EventKind;
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::events::Event;
-use crate::verdict::Fact;
+use crate::outage;
+use crate::service::Backend;
+use crate::verdict::{Fact, Factual};
+use crate::vitals;
 
 /// How far apart nginx's line and the backend's line about the same end may be: both are written at once, but log
 /// stamps are whole seconds and managers notice a dead child on their next tick.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_millis(2500);
+/// Fewer failures than this may have hit one page by chance.
+const MANY: u64 = 3;
 
 /// What ended a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +48,12 @@ impl Deaths<'_> {
     /// Share of the failures that are explained.
     pub fn share(&self) -> f64 {
         if self.looked_at == 0 { 0.0 } else { self.covered as f64 / self.looked_at as f64 }
+    }
+
+    /// Whether they explain most of the failures. A backend that drops requests for another reason may lose a worker now
+    /// and then as well.
+    pub fn explain(&self) -> bool {
+        self.share() >= 0.5
     }
 
     /// The last of the events, as evidence.
@@ -136,25 +147,109 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     let first: Vec<&Event> =
         starts.filter(|it| begun.is_some_and(|at| it.at >= at)).take(children.max(1)).collect();
     let initial = |event: &Event| first.iter().any(|it| std::ptr::eq(*it, event));
-    let candidates: Vec<(Death, &Event)> = scene
+    let mut candidates: Vec<(Death, &Event)> = scene
         .events
         .iter()
         .filter(|it| ours(it) && !initial(it))
-        .filter_map(|it| Some((death_of(it)?, it)))
+        .filter_map(|it| Some((death_of(it).or_else(|| gave_up(case, it))?, it)))
         .collect();
-    let moments: Vec<_> = case.entries().map(|it| it.at).chain(case.accesses().map(|it| it.at)).collect();
+    // Recycling goes by the count of requests: it does not choose one page and spare the others.
+    if candidates.iter().any(|(it, _)| *it == Death::Recycled)
+        && case.group.count >= MANY
+        && outage::particular(case)
+    {
+        candidates.retain(|(it, _)| !matches!(it, Death::Recycled | Death::Replaced));
+    }
+    let joined: Vec<usize> = case.entries().filter_map(|it| it.access).collect();
+    let alone = case.group.accesses.iter().filter(|it| !joined.contains(it));
+    let alone = alone.map(|it| scene.failures.accesses[*it].at);
+    let mut moments: Vec<Timestamp> = case.entries().map(|it| it.at).chain(alone).collect();
+    moments.sort();
+    let each = requests_each(case, backend);
     let mut best: Option<Deaths> = None;
     for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash, Death::Replaced] {
-        let of_kind = || candidates.iter().filter(move |(it, _)| *it == death).map(|(_, it)| *it);
-        let covered = moments.iter().filter(|at| of_kind().any(|it| it.near(**at, SAME_MOMENT))).count();
         let events: Vec<&Event> =
-            of_kind().filter(|it| moments.iter().any(|at| it.near(*at, SAME_MOMENT))).collect();
+            candidates.iter().filter(|(it, _)| *it == death).map(|(_, it)| *it).collect();
+        let (covered, events) = cover(&events, &moments, each);
         // A more telling kind yields only to one that explains far more of the failures.
         if covered > 0 && best.as_ref().is_none_or(|it| covered > 2 * it.covered) {
             best = Some(Deaths { death, events, covered, looked_at: moments.len() });
         }
     }
     Ok(best)
+}
+
+/// Where nothing tells how a worker ended: the first process of the backend that is younger than a failure, as evidence that
+/// another one ended.
+pub fn replaced(case: &Case) -> Option<Fact> {
+    let scene = case.scene;
+    let backend = case.backend.as_ref().ok().filter(|it| it.local)?;
+    let second = SignedDuration::from_secs(1);
+    let family = backend.family(scene);
+    let begun = family.iter().filter_map(|it| it.started_at).min()?;
+    // All of it is younger than the first failure, or one worker is that began right after some failure.
+    let after = |at: Timestamp| {
+        let near = |it: Timestamp| at > it && at.duration_since(it) < SAME_MOMENT + second;
+        begun > case.group.first + second || at > begun + second && case.entries().any(|it| near(it.at))
+    };
+    let young = family.iter().filter(|it| it.started_at.is_some_and(after)).min_by_key(|it| it.started_at)?;
+    let at = young.started_at?;
+    let says = format!("{} (pid {}) began at {}, after a failure", young.name, young.pid, scene.clock(at));
+    let reference = format!("/proc/{}/stat", young.pid);
+    Some(scene.snapshot.processes.fact("process", says).reference(reference).at(at))
+}
+
+/// How many of the failures the ends explain, and the ends that are near one. The end of one worker explains the requests
+/// that this worker was serving, `each` of them at most; the end of a whole service explains all.
+fn cover<'s>(events: &[&'s Event], moments: &[Timestamp], each: usize) -> (usize, Vec<&'s Event>) {
+    let mut taken = vec![false; moments.len()];
+    let mut near = Vec::new();
+    for event in events {
+        let most = if is_whole_service(event) { usize::MAX } else { each };
+        let beside: Vec<usize> =
+            (0..moments.len()).filter(|it| event.near(moments[*it], SAME_MOMENT)).collect();
+        if !beside.is_empty() {
+            near.push(*event);
+        }
+        let free: Vec<usize> = beside.into_iter().filter(|it| !taken[*it]).take(most).collect();
+        free.into_iter().for_each(|it| taken[it] = true);
+    }
+    (taken.iter().filter(|it| **it).count(), near)
+}
+
+fn is_whole_service(event: &Event) -> bool {
+    matches!(
+        event.kind,
+        EventKind::UnitExited { .. } | EventKind::UnitFailed { .. } | EventKind::UnitTimedOut { .. }
+    )
+}
+
+/// How many requests one worker has under way at most; no limit where that is not known.
+fn requests_each(case: &Case, backend: &Backend) -> usize {
+    if backend.kind == AppKind::PhpFpm {
+        return 1;
+    }
+    // A file with settings may give the workers threads.
+    let by_file = |it: &&snapshot::Process| {
+        let words = it.arguments.iter().flat_map(|it| it.split_whitespace());
+        words
+            .into_iter()
+            .any(|it| matches!(it, "-c" | "-C") || it.starts_with("--config") || it.ends_with("ini"))
+    };
+    if backend.processes.iter().any(|it| by_file(&it)) {
+        return usize::MAX;
+    }
+    let workers = vitals::workers(case, backend).len().max(1);
+    vitals::capacity(case, backend).map_or(usize::MAX, |it| (it / workers).max(1))
+}
+
+/// Node.js ends with its version as its last word when nobody caught an error.
+fn gave_up(case: &Case, event: &Event) -> Option<Death> {
+    let EventKind::UncaughtError { .. } = event.kind else { return None };
+    let journal = case.scene.snapshot.journal.value()?;
+    let after = |at: Timestamp| at >= event.at && at.duration_since(event.at) < SignedDuration::from_secs(1);
+    let mut last = journal.iter().filter(|it| it.unit == event.unit && after(it.at));
+    last.any(|it| it.message.starts_with("Node.js v")).then_some(Death::Crash)
 }
 
 #[cfg(test)]
@@ -209,7 +304,7 @@ mod tests {
             journal(it, "gunicorn-300.service", &[(11, "gunicorn", late)]);
             died(it, 10, 9);
         };
-        ended(both, Some((Death::Watchdog, 4)));
+        ended(both, Some((Death::Watchdog, 1)));
     }
 
     #[test]
@@ -219,9 +314,10 @@ mod tests {
                 "[2026-05-02 13:02:55 +0000] [301] [INFO] Autorestarting worker after current request.";
             journal(it, "gunicorn-300.service", &[(15, "gunicorn", quota)]);
             died(it, 13, 11);
+            died(it, 12, 11);
             died(it, 11, 11);
         };
-        ended(both, Some((Death::Crash, 4)));
+        ended(both, Some((Death::Crash, 3)));
     }
 
     #[test]
@@ -229,7 +325,7 @@ mod tests {
         let fault = |comm: &str| {
             format!("{comm}[301]: segfault at 0 ip 000055d sp 00007ff error 4 in libfoo.so[55d+4]")
         };
-        ended(|it| kernel(it, 10, &fault("gunicorn")), Some((Death::Crash, 3)));
+        ended(|it| kernel(it, 10, &fault("gunicorn")), Some((Death::Crash, 1)));
         ended(|it| kernel(it, 10, &fault("convert")), None);
     }
 
@@ -242,6 +338,40 @@ mod tests {
             )
         };
         ended(|it| kernel(it, 10, &line("blog.service")), None);
-        ended(|it| kernel(it, 10, &line("gunicorn-300.service")), Some((Death::Oom, 3)));
+        ended(|it| kernel(it, 10, &line("gunicorn-300.service")), Some((Death::Oom, 1)));
+    }
+
+    #[test]
+    fn the_end_of_the_whole_service_ends_every_request_of_it() {
+        let end = "gunicorn-300.service: Main process exited, code=killed, status=11/SEGV";
+        ended(|it| journal(it, "gunicorn-300.service", &[(11, "systemd", end)]), Some((Death::Crash, 4)));
+    }
+
+    #[test]
+    fn workers_with_threads_take_several_requests_along() {
+        let threads = |it: &mut Snapshot| {
+            process(it, 300, |it| it.arguments.extend(["--threads".to_owned(), "8".to_owned()]));
+            died(it, 11, 11);
+        };
+        ended(threads, Some((Death::Crash, 4)));
+    }
+
+    #[test]
+    fn recycling_does_not_choose_one_page_and_spare_the_others() {
+        let quota = "[2026-05-02 13:02:55 +0000] [301] [INFO] Autorestarting worker after current request.";
+        let recycled = |it: &mut Snapshot| {
+            let unit = "gunicorn-300.service";
+            for seconds in 10..14 {
+                journal(it, unit, &[(seconds, "gunicorn", quota)]);
+            }
+        };
+        ended(recycled, Some((Death::Recycled, 4)));
+        let bad = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8000", "502", "0.010");
+        let good = ("GET / HTTP/1.1", 200, "127.0.0.1:8000", "200", "0.004");
+        let spared = |it: &mut Snapshot| {
+            recycled(it);
+            *it = requested(it.clone(), &[good, bad, good, bad, good, bad, good, bad]);
+        };
+        ended(spared, None);
     }
 }

@@ -20,6 +20,7 @@ use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
 use crate::verdict::{self, Found};
+use crate::{past, pattern};
 
 /// At most that many findings are reported; more are counted in a note.
 const MOST_FINDINGS: usize = 12;
@@ -372,7 +373,7 @@ fn name_leads_to(scene: &Scene, name: &str, peer: Option<&Peer>) -> bool {
 
 fn finish(
     scene: &Scene,
-    drafts: Vec<Draft>,
+    mut drafts: Vec<Draft>,
     unexplained: Vec<usize>,
     blind: Vec<(&'static Cause, Blind)>,
     backends: &HashMap<Peer, Result<Backend, Blind>>,
@@ -380,6 +381,7 @@ fn finish(
     let total = scene.requests_total();
     let mut causes: Vec<Finding> = Vec::new();
     let mut hidden: Vec<Finding> = Vec::new();
+    pattern::name_it(scene, drafts.iter_mut().map(|it| (&mut it.finding, &it.groups)));
     for mut draft in drafts {
         draft.finding.impact = impact(scene, &draft, total);
         let groups = draft.groups.iter().map(|it| &scene.groups[*it]);
@@ -455,7 +457,7 @@ fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
         first: groups.iter().map(|it| it.first).min(),
         last,
         // Without a running nginx no request fails any more, however recent the last one is.
-        ongoing: groups.is_empty() || scene.nginx_runs() && groups.iter().any(|it| it.ongoing(scene.now())),
+        ongoing: groups.is_empty() || scene.nginx_runs() && groups.iter().any(|it| past::goes_on(scene, it)),
     }
 }
 

@@ -26,12 +26,15 @@ mod outage;
 mod own_answers;
 mod packet_filter;
 mod reload;
+mod past;
+mod pattern;
 mod report;
 mod rule;
 mod said;
 mod scene;
 mod service;
 mod space;
+mod silence;
 mod story;
 #[cfg(test)]
 mod testing;

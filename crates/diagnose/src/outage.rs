@@ -9,11 +9,12 @@ use snapshot::{ConnectOutcome, Process, Unit};
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::events::Event;
-use crate::failure::Access;
+use crate::failure::{Access, Failure};
 use crate::groups;
 use crate::scene::Scene;
 use crate::story::{self, How, Life};
 use crate::verdict::{Fact, Factual};
+use crate::vitals;
 
 /// A process that ends sooner than this after its start, without having answered anything, did not get through its
 /// start. Longer than the start of slow frameworks, shorter than the life of what serves.
@@ -49,6 +50,8 @@ pub enum Outage<'s, 'a> {
         words: Vec<Fact>,
         /// How many starts failed in the window.
         attempts: usize,
+        /// Whether it is known that it had not served.
+        sure: bool,
     },
     /// Somebody else holds its address.
     AddressTaken {
@@ -69,6 +72,8 @@ pub enum Outage<'s, 'a> {
         words: Vec<Fact>,
         /// How often in the window.
         deaths: usize,
+        /// Whether it is known that it had served.
+        sure: bool,
     },
     /// The OOM killer took it.
     OomKilled {
@@ -180,33 +185,63 @@ fn died_or_failed<'s, 'a>(
         // It ended before the journal's window, or the journal may not be seen: systemd still knows its last run.
         return Ok(match (unit.main_started_at, unit.main_exited_at) {
             (Some(started), Some(ended)) if served_between(case, started, ended) == Some(true) => {
-                Outage::Died { unit, fact, words, deaths: 1 }
+                Outage::Died { unit, fact, words, deaths: 1, sure: true }
             }
             _ => {
                 scene.journal()?;
-                Outage::StartFails { unit, fact, words, attempts: 1 }
+                Outage::StartFails { unit, fact, words, attempts: 1, sure: true }
             }
         });
     }
-    let known: Vec<bool> = deaths.iter().filter_map(|it| has_served(case, it)).collect();
+    let known: Vec<bool> = deaths.iter().filter_map(|it| has_served(case, it, lives)).collect();
     let most = known.iter().filter(|it| **it).count() * 2 > known.len();
     // What matters is whether the last run got through; where the clock of the log cannot tell, the others speak for it.
-    let served = deaths.last().and_then(|it| has_served(case, it)).unwrap_or(most);
-    Ok(if served {
-        Outage::Died { unit, fact, words, deaths: deaths.len() }
+    let last = deaths.last().and_then(|it| has_served(case, it, lives));
+    let sure = last.is_some() || !known.is_empty();
+    Ok(if last.unwrap_or(most) {
+        Outage::Died { unit, fact, words, deaths: deaths.len(), sure }
     } else {
-        Outage::StartFails { unit, fact, words, attempts: deaths.len() }
+        Outage::StartFails { unit, fact, words, attempts: deaths.len(), sure }
     })
 }
 
 /// Whether a run answered requests, as `served_between`; a run that began before the window did.
-fn has_served(case: &Case, life: &Life) -> Option<bool> {
+fn has_served(case: &Case, life: &Life, lives: &[Life]) -> Option<bool> {
     let Some(end) = &life.end else { return Some(true) };
     match life.started_at {
         _ if end.how == How::NeverBegan => Some(false),
         None => Some(true),
-        Some(started) => served_between(case, started, end.at),
+        Some(started) => served_between(case, started, end.at).or_else(|| {
+            let answered = was_cut(case, end.at) || only_one(case, life, lives);
+            (answered || follows_another(started, lives)).then_some(answered)
+        }),
     }
+}
+
+/// Whether another run had ended just before this one began: then the answers of that second are its.
+fn follows_another(started: Timestamp, lives: &[Life]) -> bool {
+    let mut ends = lives.iter().filter_map(|it| it.end.as_ref()).map(|it| it.at);
+    ends.any(|at| at <= started && started.duration_since(at) < NEAR)
+}
+
+/// Whether the backend hung up on a request as that run ended: then it had taken one. Some servers take connections before
+/// they load the application, so that says nothing about them.
+fn was_cut(case: &Case, ended: Timestamp) -> bool {
+    let cut = |it: &&Failure| {
+        it.peer.as_ref() == case.peer()
+            && matches!(it.symptom, Symptom::PrematureClose | Symptom::ReadReset)
+            && it.at.duration_since(ended).abs() < NEAR
+    };
+    case.backend.as_ref().is_ok_and(|it| !vitals::is_pool(it.kind))
+        && case.scene.failures.entries.iter().any(|it| cut(&it))
+}
+
+/// Whether no other run can have given the answers of this peer: it is the first that is known of, and the group has no
+/// other server.
+fn only_one(case: &Case, life: &Life, lives: &[Life]) -> bool {
+    let alone = case.scene.pass(case.group).is_some_and(|it| it.addresses(case.scene.view).len() == 1);
+    let first = lives.first().is_some_and(|it| it.started_at.is_some() && it.started_at == life.started_at);
+    first && (alone || good_answers(case).all(|it| it.tells_upstream))
 }
 
 /// Whether a run between these moments answered requests: some went well during it, or, where no log tells, it was long
@@ -247,6 +282,16 @@ pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access>
     })
 }
 
+/// Whether the failures go by what is asked for: a few paths fail, and none of them was answered well.
+pub fn particular(case: &Case) -> bool {
+    let paths = &case.group.paths;
+    let few = paths.len() <= 3 || (paths.len() as u64) * 2 <= case.group.count;
+    let good: Vec<&Access> = good_answers(case).collect();
+    few && !paths.is_empty()
+        && !good.is_empty()
+        && paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path))
+}
+
 /// It listens now: was it interrupted at the time of the failures?
 fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>) -> Outage<'s, 'a> {
     let deaths: Vec<&Life> = lives
@@ -256,10 +301,18 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         .collect();
     if let Some(end) = deaths.last().and_then(|it| it.end.as_ref()) {
         let words = story::last_words(case.scene, &unit.name, end.at);
-        if deaths.iter().any(|it| has_served(case, it) != Some(false)) {
-            return Outage::Died { unit, fact: end.event.fact(), words, deaths: deaths.len() };
+        let served: Vec<Option<bool>> = deaths.iter().map(|it| has_served(case, it, &lives)).collect();
+        if served.iter().any(|it| *it != Some(false)) {
+            let sure = served.contains(&Some(true));
+            return Outage::Died { unit, fact: end.event.fact(), words, deaths: deaths.len(), sure };
         }
-        return Outage::StartFails { unit, fact: end.event.fact(), words, attempts: deaths.len() };
+        return Outage::StartFails {
+            unit,
+            fact: end.event.fact(),
+            words,
+            attempts: deaths.len(),
+            sure: true,
+        };
     }
     let starts: Vec<&Event> = case
         .scene
@@ -275,7 +328,8 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
             )
         })
         .collect();
-    let (around, all) = around_starts(case, unit, &starts);
+    let first = lives.first().and_then(|it| it.started_at);
+    let (around, all) = around_starts(case, unit, &starts, first);
     if around > 0 {
         return Outage::Restarting { unit, starts, covered: around as f64 / all.max(1) as f64 };
     }
@@ -283,8 +337,9 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
 }
 
 /// How many failures lie in the gap around a start: from a little before it until the backend is seen to be back. A start
-/// after which nothing shows that it is back says nothing about where its gap ends, and is not counted.
-fn around_starts(case: &Case, unit: &Unit, starts: &[&Event]) -> (usize, usize) {
+/// after which nothing shows that it is back says nothing about where its gap ends, and is not counted. Log stamps are whole
+/// seconds, rounded down: an answer in the second of the `first` start, before which nothing ran, came after it.
+fn around_starts(case: &Case, unit: &Unit, starts: &[&Event], first: Option<Timestamp>) -> (usize, usize) {
     let times: Vec<Timestamp> = case.entries().map(|it| it.at).collect();
     let mut back: Vec<Timestamp> = good_answers(case).map(|it| it.at).collect();
     let listening = |it: &&Event| it.unit == unit.name && matches!(it.kind, EventKind::Listening { .. });
@@ -298,7 +353,9 @@ fn around_starts(case: &Case, unit: &Unit, starts: &[&Event]) -> (usize, usize) 
             if cut {
                 return stop && start.near(at, NEAR);
             }
-            let end = back.iter().copied().find(|it| *it > start.at);
+            let rounded =
+                if first == Some(start.at) { SignedDuration::from_secs(1) } else { SignedDuration::ZERO };
+            let end = back.iter().copied().find(|it| *it + rounded > start.at);
             end.is_some_and(|end| at >= start.at - NEAR && at <= end)
         })
     };

@@ -107,8 +107,14 @@ impl<'a> Backend<'a> {
     /// Every process of the backend: the holders of the socket and all else in their unit.
     pub fn family(&self, scene: &Scene<'a>) -> Vec<&'a Process> {
         let Some(all) = scene.snapshot.processes.value() else { return Vec::new() };
-        let unit =
-            self.processes.iter().find_map(|it| it.unit.as_deref()).filter(|it| it.ends_with(".service"));
+        // Who holds a socket may not be seen without root; whose command line names it may.
+        let meant = self.meant.as_ref().filter(|it| it.defined && self.listening.is_some());
+        let meant = meant.and_then(|it| it.unit).filter(|it| it.active_state == "active");
+        let unit = match self.processes.as_slice() {
+            [] => meant.map(|it| it.name.as_str()),
+            some => some.iter().find_map(|it| it.unit.as_deref()),
+        };
+        let unit = unit.filter(|it| it.ends_with(".service"));
         let ours = |it: &&Process| {
             self.processes.iter().any(|mine| mine.pid == it.pid || mine.pid == it.ppid)
                 || unit.is_some() && it.unit.as_deref() == unit

@@ -36,7 +36,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if backend.local && backend.listening.is_none() {
         return Ok(Verdict::ruled_out("nothing listens there any more"));
     }
-    if let Some(deaths) = deaths::near(case)? {
+    let ended = deaths::near(case)?;
+    if let Some(deaths) = ended.as_ref().filter(|it| it.explain()) {
         let says = deaths.fact().map(|it| it.says).unwrap_or_default();
         return Ok(Verdict::ruled_out(format!("a worker ended at that moment: {says}")));
     }
@@ -46,13 +47,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let same = oldest.is_some_and(|it| it < case.group.first + SignedDuration::from_secs(1));
     let name = case.backend_name();
     let on = case.paths().unwrap_or_else(|| "some requests".to_owned());
-    let paths = &case.group.paths;
     // A path that also succeeds speaks for something that is not in the request: timing, a reused connection, a limit.
-    let few = paths.len() <= 3 || (paths.len() as u64) * 2 <= case.group.count;
-    let particular =
-        few && !paths.is_empty() && paths.iter().all(|(path, _)| !good.iter().any(|it| it.path == *path));
+    let particular = outage::particular(case);
     let keeps = scene.pass(case.group).is_some_and(|it| it.keeps_connections(scene.view));
-    let summary = format!("{name} hangs up without an answer on {on}; it lives and answers other requests");
+    let unseen = deaths::would_be_seen(case).is_err();
+    let summary = if unseen {
+        format!("{name} hangs up without an answer on {on}, and answers other requests")
+    } else {
+        format!("{name} hangs up without an answer on {on}; it lives and answers other requests")
+    };
     let alive =
         backend.processes.iter().min_by_key(|it| it.started_at).zip(oldest).map(|(process, since)| {
             let says = format!(
@@ -68,9 +71,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Fact::new("access-log", says).reference(last.reference.clone()).at(last.at)
     });
     let found = match (particular, others) {
-        (true, Some(others)) if same && deaths::would_be_seen(case).is_ok() => {
+        (true, Some(others)) if same && ended.is_none() && !unseen => {
             confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 })
         }
+        // Whether it lives, or is merely there again, could not be seen.
+        (true, Some(others)) if backend.local && unseen => possible(summary).supporting(others),
         (true, Some(others)) => likely(summary).supporting(others),
         (false, Some(others)) => possible(summary).supporting(others),
         (_, None) => possible(format!("{name} hangs up without an answer")),
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_journal_a_worker_that_was_replaced_may_have_died() {
+    fn without_the_journal_a_worker_that_was_replaced_has_more_likely_died() {
         let line = failed(CLOSED, READING, "http://127.0.0.1:8000/export").replace("/cart", "/export");
         let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]);
         let bad = ("GET /export HTTP/1.1", 502, "127.0.0.1:8000", "502", "0.010");
@@ -170,9 +175,9 @@ mod tests {
             process(it, 302, |it| it.started_at = Some(ago(9)));
             it.journal = denied();
         });
-        let report = check(&host, "backend-aborts-request: likely");
+        let report = check(&host, "backend-crashed: possible");
         assert!(
-            report.blind_spots.iter().any(|it| it.costs.contains(&"backend-crashed")),
+            report.blind_spots.iter().any(|it| it.costs.contains(&"backend-worker-timeout")),
             "{}",
             outline(&report)
         );

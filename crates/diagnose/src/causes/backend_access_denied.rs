@@ -35,7 +35,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let unit = backend.unit(scene);
     let refused = scene.events.iter().rev().find(|it| {
-        matches!(it.kind, EventKind::AccessDisallowed { .. })
+        matches!(&it.kind, EventKind::AccessDisallowed { ip } if may_be_nginx(case, ip))
             && it.at >= case.group.first - SignedDuration::from_secs(5)
             && unit.is_none_or(|unit| unit.name == it.unit || it.unit.is_empty())
     });
@@ -67,12 +67,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         && let (Some(allowed), Some(line)) =
             (pool.setting("listen.allowed_clients"), pool.line_of("listen.allowed_clients"))
         && let Some(source) = source_address(case)
+        && !allowed.trim().is_empty()
         && !allowed.split(',').any(|it| it.trim().parse() == Ok(source))
     {
         let says = format!("listen.allowed_clients = {allowed}");
         let place = format!("{}:{line}", pool.file);
         let summary = format!("{name} lets only {allowed} in, and nginx comes from {source}");
+        // What runs may be older than the file: only a door shut in our own face shows that it is in force.
+        let shut =
+            vitals::greeting(case).is_some_and(|it| matches!(it.answer, Answer::Closed | Answer::Reset));
         return Ok(confirmed(summary)
+            .only_likely_if(!shut)
             .decisive(Fact::new("php-fpm", says.clone()).reference(place))
             .supporting(case.failures_fact())
             .fix(
@@ -120,6 +125,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 }
 
 /// The address that nginx dials from: the one the kernel chooses for that destination.
+/// Whether it is nginx that was turned away, and not a stranger.
+fn may_be_nginx(case: &Case, ip: &str) -> bool {
+    match (source_address(case), ip.parse::<IpAddr>()) {
+        (Some(source), Ok(ip)) => source.to_canonical() == ip.to_canonical(),
+        _ => true,
+    }
+}
+
 fn source_address(case: &Case) -> Option<IpAddr> {
     let dialled = case.backend.as_ref().ok()?.dialled.first()?.ip();
     let routed = case.sight().and_then(|it| it.route.value()).and_then(|it| it.source);

@@ -1,7 +1,10 @@
+use crate::outage;
 use crate::rule::*;
 
 /// Below that share of throttled periods a quota is felt, but does not decide.
 const THROTTLED_SHARE: f64 = 0.3;
+/// Length of a period of the CPU controller: the kernel's default and systemd's.
+const PERIOD_SECONDS: f64 = 0.1;
 
 cause! {
     /// The backend's cgroup CPU quota holds it back.
@@ -36,14 +39,23 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let limited = cgroups.value.iter().filter(|it| above(&it.path)).find(|it| it.cpu_quota_pct.is_some());
     let Some(cgroup) = limited else { return Ok(Verdict::NotIt) };
     let quota = cgroup.cpu_quota_pct.unwrap_or_default();
-    let (periods, throttled) = match cgroup.throttled_now {
-        Some(now) if now.throttled > 0 => (now.periods, now.throttled),
-        _ => (cgroup.periods_total.unwrap_or(0), cgroup.throttled_periods_total.unwrap_or(0)),
+    let now = cgroup.throttled_now.filter(|it| it.throttled > 0 && case.group.ongoing(scene.now()));
+    let (periods, throttled) = match now {
+        Some(now) => (now.periods, now.throttled),
+        None => (cgroup.periods_total.unwrap_or(0), cgroup.throttled_periods_total.unwrap_or(0)),
     };
     let share = if periods == 0 { 0.0 } else { throttled as f64 / periods as f64 };
     if share < THROTTLED_SHARE {
         return Ok(Verdict::ruled_out(format!(
             "its quota of {quota:.0} % ran out in {throttled} of {periods} periods only"
+        )));
+    }
+    // The counters are as old as the service: much of them may be its start, which nobody waited for.
+    let felt = starting_seconds(case) + waiting_seconds(case) * THROTTLED_SHARE;
+    if now.is_none() && throttled as f64 * PERIOD_SECONDS < felt {
+        return Ok(Verdict::ruled_out(format!(
+            "its quota of {quota:.0} % ran out {}, which is too seldom to be felt apart from its start",
+            times(throttled)
         )));
     }
     let name = backend.name(scene);
@@ -52,7 +64,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         format!("{}: the quota ran out in {throttled} of {periods} periods (nr_throttled)", cgroup.path);
     let unit = backend.unit(scene).map(|it| it.name.clone()).unwrap_or_default();
     let raised = (quota * 4.0).max(100.0);
-    Ok(confirmed(summary)
+    let found = if now.is_some() { confirmed(summary) } else { likely(summary) };
+    Ok(found
         .decisive(cgroups.fact("cgroup", says).reference(format!("/sys/fs/cgroup{}/cpu.stat", cgroup.path)))
         .supporting(case.failures_fact())
         .fix(
@@ -64,4 +77,21 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Alert when nr_throttled grows faster than 10 % of nr_periods")
         .into())
+}
+
+/// From the backend's start to the first request that is known of, where that start lies in the window.
+fn starting_seconds(case: &Case) -> f64 {
+    let processes = case.backend.as_ref().map_or(&[][..], |it| &it.processes);
+    let started = processes.iter().filter_map(|it| it.started_at).min();
+    let Some(started) = started.filter(|it| case.scene.snapshot.window.contains(*it)) else { return 0.0 };
+    let answered = outage::good_answers(case).map(|it| it.at).filter(|it| *it > started).min();
+    let asked = answered.map_or(case.group.first, |it| it.min(case.group.first));
+    asked.duration_since(started).as_secs_f64().max(0.0)
+}
+
+/// How long clients waited in vain in all, as far as they did not wait side by side.
+fn waiting_seconds(case: &Case) -> f64 {
+    let limit = case.scene.pass(case.group).map_or(0.0, |it| it.settings.read_timeout.value.as_secs_f64());
+    let span = case.group.last.duration_since(case.group.first).as_secs_f64() + limit;
+    span.min(limit * case.group.count as f64)
 }

@@ -31,13 +31,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let backend = case.backend()?;
     if matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing) {
         return match outage::of(case)? {
-            Outage::Died { unit, fact, words, deaths } => {
+            Outage::Died { unit, fact, words, deaths, sure } => {
                 let reason = words.last().map(|it| format!(": {}", shortened(&it.says))).unwrap_or_default();
                 let summary = format!("{} died {} while it served{reason}", unit.name, times(deaths as u64));
                 let found = confirmed(summary)
                     .decisive(fact)
                     .supporting_each(words)
-                    .only_likely_if(outage::by_timing(case));
+                    .only_likely_if(outage::by_timing(case) || !sure);
                 Ok(advice(case, found, Some(unit)).into())
             }
             Outage::None | Outage::Remote | Outage::Undefined => Ok(Verdict::NotIt),
@@ -51,6 +51,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let unit = backend.unit(case.scene);
     let Some(deaths) = deaths::near(case)? else {
+        if let (Err(_), Some(fact)) = (deaths::would_be_seen(case), deaths::replaced(case)) {
+            let summary = format!(
+                "a process of {} ended as requests failed; how, only its log tells",
+                backend.name(case.scene)
+            );
+            let found = possible(summary).confidence(0.5).supporting(fact);
+            return Ok(advice(case, found, unit).into());
+        }
         deaths::would_be_seen(case)?;
         return Ok(Verdict::ruled_out("no process of the backend ended when the requests failed"));
     };
@@ -73,8 +81,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let summary = format!("{} dies while it serves{on}: {}", backend.name(case.scene), shortened(&fact.says));
     // A crash now and then beside many failures that have none near is not their cause.
-    let found =
-        if deaths.share() >= 0.5 || deaths.covered >= 3 { confirmed(summary) } else { possible(summary) };
+    let found = if deaths.explain() { confirmed(summary) } else { possible(summary) };
     let counted = Fact::new(
         "journal",
         format!("{} of {} failures have such an end within 3 s", deaths.covered, deaths.looked_at),
@@ -264,7 +271,7 @@ mod tests {
         // Where every worker is older than the failures, none of them was replaced.
         check_not(&host, "backend-crashed");
         let host = host.with(|it| process(it, 301, |it| it.started_at = Some(ago(9))));
-        check_blind(&host, "backend-crashed", "journal");
+        check(&host, "backend-crashed: possible");
         check_blind(&host, "backend-worker-timeout", "journal");
     }
 

@@ -35,15 +35,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::NotIt);
     }
     let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
-    let fact = if refused {
+    let killed = if refused {
         match outage::of(case)? {
-            Outage::OomKilled { fact, .. } => Some(fact),
+            Outage::OomKilled { fact, .. } => Some((fact, true)),
             _ => None,
         }
     } else {
-        deaths::near(case)?.filter(|it| it.death == Death::Oom).and_then(|it| it.fact())
+        let deaths = deaths::near(case)?.filter(|it| it.death == Death::Oom);
+        deaths.and_then(|it| Some((it.fact()?, it.explain())))
     };
-    let Some(fact) = fact else {
+    let Some((fact, explains)) = killed else {
         // Without the kernel log and the journal, a kill leaves no trace.
         if scene.snapshot.kernel.value().is_none() {
             scene.journal()?;
@@ -56,7 +57,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .or_else(|| unit.and_then(|it| scene.cgroup(&it.cgroup)?.memory_max_bytes));
     let name = backend.name(scene);
     let over = limit.map(|it| format!(" (its limit is {} MiB)", it >> 20)).unwrap_or_default();
-    let mut found = confirmed(format!("the kernel killed {name} for memory{over}")).decisive(fact);
+    let summary = format!("the kernel killed {name} for memory{over}");
+    // One kill among many failures that have none near is not their cause.
+    let found = if explains { confirmed(summary) } else { possible(summary) };
+    let mut found = found.decisive(fact);
     if let Some(cgroup) = unit.and_then(|it| scene.cgroup(&it.cgroup))
         && let Some(kills) = cgroup.oom_kills_total.filter(|it| *it > 0)
     {

@@ -32,8 +32,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if dropped && deaths::near(case)?.is_none_or(|it| it.death != Death::Crash) {
         return Ok(Verdict::NotIt);
     }
-    let (unit, fact, words, attempts) = match outage::of(case)? {
-        Outage::StartFails { unit, fact, words, attempts } => (unit, fact, words, attempts),
+    let (unit, fact, words, attempts, sure) = match outage::of(case)? {
+        Outage::StartFails { unit, fact, words, attempts, sure } => (unit, fact, words, attempts, sure),
         Outage::None | Outage::Remote | Outage::Undefined => return Ok(Verdict::NotIt),
         other => return Ok(Verdict::ruled_out(outage::why_not(&other))),
     };
@@ -42,7 +42,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let found = confirmed(format!("{} does not come up{tried}{reason}", unit.name))
         .decisive(fact)
         .supporting_each(words);
-    let found = found.only_likely_if(outage::by_timing(case));
+    let found = found.only_likely_if(outage::by_timing(case) || !sure);
     let found = match case.backend()?.listening {
         None => found.supporting(nothing_listens(case)?),
         Some(_) => found,

@@ -40,8 +40,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         format!("{} of {} failures have such a line within 3 s", deaths.covered, deaths.looked_at),
     );
     let summary = format!("{name} killed its own worker{after} while it worked on {on}");
-    let found =
-        if deaths.share() >= 0.5 || deaths.covered >= 2 { confirmed(summary) } else { likely(summary) };
+    let found = if deaths.explain() { confirmed(summary) } else { possible(summary) };
     Ok(found
         .decisive(fact)
         .supporting(counted)

@@ -46,7 +46,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if backend.local && backend.listening.is_none() {
         return Ok(Verdict::ruled_out("nothing listens there any more"));
     }
-    if let Some(deaths) = deaths::near(case)? {
+    if let Some(deaths) = deaths::near(case)?.filter(|it| it.explain()) {
         let says = deaths.fact().map(|it| it.says).unwrap_or_default();
         return Ok(Verdict::ruled_out(format!("a worker ended at that moment: {says}")));
     }

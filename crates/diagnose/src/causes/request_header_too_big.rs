@@ -43,7 +43,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let entries: Vec<_> = case.entries().collect();
     let long = !entries.is_empty() && entries.iter().all(|it| it.request.len() > LONG_LINE_BYTES);
     let Some(last) = entries.last().filter(|_| words.is_some() || long) else { return Ok(Verdict::NotIt) };
-    if deaths::near(case)?.is_some() {
+    if deaths::near(case)?.is_some_and(|it| it.explain()) {
         return Ok(Verdict::ruled_out("workers of the backend ended at those moments"));
     }
     let name = case.backend()?.name(case.scene);

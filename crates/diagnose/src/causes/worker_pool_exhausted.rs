@@ -48,8 +48,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     });
     let queue = vitals::queue_fact(backend);
     let meanwhile = vitals::answered_meanwhile(case);
-    let unread =
-        vitals::greeting(case).is_some_and(|it| it.answer == Answer::Silent) && !meanwhile.is_empty();
+    let silent = vitals::greeting(case).is_some_and(|it| it.answer == Answer::Silent);
+    // Where nothing is answered any more, one loop or the threads of one process may hang; a pool of processes hardly does.
+    let unread = silent && (pool || !meanwhile.is_empty());
     if !pool && !unread {
         return Ok(Verdict::NotIt);
     }
@@ -80,10 +81,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         format!("{all} of {name} {is} busy, and further requests {wait} for one")
     };
     let left_unread = unread.then(|| {
-        let says = format!(
-            "{} takes our connection and no worker reads it, while others are served",
-            case.peer_name()
-        );
+        let others = if meanwhile.is_empty() { "" } else { ", while others are served" };
+        let says = format!("{} takes our connection and no worker reads it{others}", case.peer_name());
         Fact::new("probe", says).at(scene.now())
     });
     let decisive =
@@ -92,7 +91,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let lone = backend.listening.as_ref().and_then(|it| it.waiting).is_none_or(|it| it < 2);
     let doubtful = full.is_none() && lone && vitals::greeting(case).is_none();
     // That threads are all busy is inferred where only silence shows it.
-    let inferred = !pool && lone || decisive.is_none();
+    let inferred = (!pool || meanwhile.is_empty() && full.is_none()) && lone || decisive.is_none();
     let mut found = confirmed(summary).only_likely_if(doubtful || inferred);
     if let Some(fact) = decisive {
         found = found.decisive(fact);

@@ -1,0 +1,56 @@
+//! Whether failures still go on, or are over: mended by somebody, or by a restart.
+
+use nginx_logs::Symptom;
+use snapshot::{ConnectOutcome, Peer};
+
+use crate::case::{Blind, Case};
+use crate::groups::FailureGroup;
+use crate::outage;
+use crate::scene::Scene;
+
+/// So many times more answers than lay between two failures must have come since the last one. Were it still failing as
+/// often, so many in a row would come once in 150 times (e⁻⁵).
+const TIMES_MORE: f64 = 5.0;
+
+/// Whether the failures of a group still go on.
+pub fn goes_on(scene: &Scene, group: &FailureGroup) -> bool {
+    group.ongoing(scene.now()) && !is_dialled_no_more(scene, group) && !is_answered_since(scene, group)
+}
+
+/// nginx loaded files after the last failure that do not lead to that peer.
+fn is_dialled_no_more(scene: &Scene, group: &FailureGroup) -> bool {
+    matches!(group.peer, Some(Peer::Tcp(_) | Peer::Unix(_)))
+        && group.pass.is_some()
+        && !group.peer_in_files
+        && scene.loaded_at().is_some_and(|it| it > group.last)
+}
+
+/// The same peer has answered since, far more often than it did between the failures.
+fn is_answered_since(scene: &Scene, group: &FailureGroup) -> bool {
+    let Some(peer) = group.peer.as_ref().filter(|it| !matches!(it, Peer::Group(_))) else { return false };
+    let dead = |it: &ConnectOutcome| !matches!(it, ConnectOutcome::Connected { .. });
+    if group.probed || scene.sight(peer).and_then(|it| it.connect.value()).is_some_and(dead) {
+        return false;
+    }
+    // Without upstream fields an answer may be that of another server of the group.
+    let alone = scene.pass(group).is_some_and(|it| it.addresses(scene.view).len() == 1);
+    // Connections are made for every path alike; what an answer came to may hang on what was asked.
+    let connecting = matches!(
+        group.symptom,
+        Symptom::ConnectRefused
+            | Symptom::ConnectSocketMissing
+            | Symptom::ConnectPermission
+            | Symptom::ConnectNoRoute
+            | Symptom::ConnectNetUnreachable
+            | Symptom::ConnectNoAddress
+    );
+    let alike = |path: &str| connecting || group.paths.iter().any(|(it, _)| it == path);
+    let nobody = Err(Blind { what: String::new(), why: String::new(), remedy: String::new() });
+    let good: Vec<_> = outage::good_answers(&Case { scene, group, backend: &nobody })
+        .filter(|it| (alone || it.tells_upstream) && alike(&it.path))
+        .map(|it| it.at)
+        .collect();
+    let since = good.iter().filter(|it| **it > group.last).count();
+    let between = good.iter().filter(|it| **it >= group.first && **it <= group.last).count();
+    since as f64 >= TIMES_MORE * (1.0 + between as f64 / group.count.max(1) as f64)
+}
