@@ -5,7 +5,7 @@ use nginx_logs::backend::EventKind;
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
-use crate::events::Event;
+use crate::events::{self, Event};
 use crate::outage;
 use crate::service::Backend;
 use crate::verdict::{Fact, Factual};
@@ -143,7 +143,8 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     let begun =
         family.iter().filter_map(|it| it.started_at).min().filter(|at| *at >= scene.snapshot.window.from);
     let children = family.iter().filter(|it| family.iter().any(|parent| parent.pid == it.ppid)).count();
-    let starts = scene.events.iter().filter(|it| it.kind == EventKind::WorkerStarted && ours(it));
+    let logged = |it: &&Event| it.kind == EventKind::WorkerStarted && it.source != events::PROCESS;
+    let starts = scene.events.iter().filter(|it| logged(it) && ours(it));
     let first: Vec<&Event> =
         starts.filter(|it| begun.is_some_and(|at| it.at >= at)).take(children.max(1)).collect();
     let initial = |event: &Event| first.iter().any(|it| std::ptr::eq(*it, event));
@@ -290,6 +291,19 @@ mod tests {
     fn an_end_within_two_seconds_belongs_to_a_failure() {
         ended(|it| died(it, 8, 11), Some((Death::Crash, 1)));
         ended(|it| died(it, 7, 11), None);
+    }
+
+    #[test]
+    fn a_program_that_a_supervisor_started_anew_replaces_the_one_that_hung_up() {
+        let started = |seconds: i64| {
+            move |it: &mut Snapshot| {
+                worker(it, 300, 290, 'S');
+                process(it, 290, |it| (it.ppid, it.started_at) = (1, Some(ago(86_400))));
+                process(it, 300, |it| (it.ppid, it.started_at) = (290, Some(ago(seconds))));
+            }
+        };
+        ended(started(9), Some((Death::Replaced, 1)));
+        ended(started(600), None);
     }
 
     #[test]

@@ -3,9 +3,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::backend::{self, EventKind};
-use snapshot::{KernelMessage, Snapshot};
+use snapshot::{KernelMessage, Process, Snapshot};
 
 use crate::verdict::Fact;
+
+/// What a supervisor starts later than this after itself replaces something.
+const SUPERVISED: SignedDuration = SignedDuration::from_secs(2);
+
+/// The source of what a running process itself shows.
+pub const PROCESS: &str = "process";
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +97,45 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
             });
         }
     }
+    events.extend(successors(snapshot));
     events.sort_by_key(|it| it.at);
     events
+}
+
+/// Programs that listen and were started by a supervisor of their own (PM2, supervisord, a loop in a script): whoever
+/// served there before is gone, and no service manager tells of it.
+fn successors(snapshot: &Snapshot) -> Vec<Event> {
+    let (Some(processes), Some(tcp)) = (snapshot.processes.value(), snapshot.net.listeners.value()) else {
+        return Vec::new();
+    };
+    let unix = snapshot.net.unix_listeners.value().into_iter().flatten();
+    let holders: Vec<&[u32]> =
+        tcp.iter().map(|it| it.pids.as_slice()).chain(unix.map(|it| it.pids.as_slice())).collect();
+    let succeeds = |process: &&Process| {
+        let parent = processes.iter().find(|it| it.pid == process.ppid && it.pid > 1);
+        // A worker shares its master's socket; it is the whole program that is looked for here.
+        let alone = |it: &&&[u32]| it.contains(&process.pid) && !it.contains(&process.ppid);
+        let later = parent.is_some_and(|it| match (it.started_at, process.started_at) {
+            (Some(parent), Some(own)) => own.duration_since(parent) > SUPERVISED,
+            _ => false,
+        });
+        later && holders.iter().any(|it| alone(&it))
+    };
+    let event = |process: &Process| {
+        let at = process.started_at.filter(|at| snapshot.window.contains(*at))?;
+        let parent = processes.iter().find(|it| it.pid == process.ppid)?;
+        let text = format!("{} (pid {}) was started anew by {}", process.name, process.pid, parent.name);
+        Some(Event {
+            at,
+            kind: EventKind::WorkerStarted,
+            pid: Some(process.pid),
+            unit: process.unit.clone().unwrap_or_default(),
+            source: PROCESS.to_owned(),
+            reference: format!("/proc/{}/stat", process.pid),
+            text,
+        })
+    };
+    processes.iter().filter(succeeds).filter_map(event).collect()
 }
 
 /// A log's owner may be a unit, a pool or a program: only PHP-FPM's is found by its path.

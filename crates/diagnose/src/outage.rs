@@ -8,7 +8,7 @@ use snapshot::{ConnectOutcome, Process, Unit};
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
-use crate::events::Event;
+use crate::events::{self, Event};
 use crate::failure::{Access, Failure};
 use crate::groups;
 use crate::scene::Scene;
@@ -318,14 +318,13 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         .scene
         .events
         .iter()
-        .filter(|it| it.unit == unit.name && it.source == "journal")
-        .filter(|it| {
-            matches!(
-                it.kind,
-                EventKind::UnitStarting { .. }
-                    | EventKind::UnitStarted { .. }
-                    | EventKind::UnitStopping { .. }
-            )
+        .filter(|it| it.unit == unit.name)
+        .filter(|it| match it.kind {
+            EventKind::UnitStarting { .. }
+            | EventKind::UnitStarted { .. }
+            | EventKind::UnitStopping { .. } => it.source == "journal",
+            EventKind::WorkerStarted => it.source == events::PROCESS,
+            _ => false,
         })
         .collect();
     let first = lives.first().and_then(|it| it.started_at);

@@ -80,8 +80,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         _ => String::new(),
     };
     let summary = format!("{} dies while it serves{on}: {}", backend.name(case.scene), shortened(&fact.says));
-    // A crash now and then beside many failures that have none near is not their cause.
+    // A crash now and then beside many failures that have none near is not their cause; and that somebody else serves now
+    // does not tell how the one before ended.
     let found = if deaths.explain() { confirmed(summary) } else { possible(summary) };
+    let found = found.only_likely_if(deaths.death == Death::Replaced);
     let counted = Fact::new(
         "journal",
         format!("{} of {} failures have such an end within 3 s", deaths.covered, deaths.looked_at),

@@ -36,6 +36,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let last = starts.last().map(|it| it.fact()).unwrap_or_else(|| outage::state_fact(scene, unit));
     let found =
         if covered >= 0.8 { confirmed(summary).decisive(last) } else { possible(summary).supporting(last) };
+    // A supervisor may have replaced a program that crashed; systemd would say so.
+    let found = found.only_likely_if(starts.iter().any(|it| it.source == crate::events::PROCESS));
     Ok(found
         .supporting(Fact::new("journal", share))
         .supporting(case.failures_fact())

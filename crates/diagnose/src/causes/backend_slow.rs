@@ -44,15 +44,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     {
         return Ok(Verdict::ruled_out(format!("pool {} was out of children", pool.name)));
     }
-    if let Some(queue) = vitals::queue_fact(backend)
-        && spoken != Some(true)
-    {
-        return Ok(Verdict::ruled_out(queue.says));
-    }
     let silent = spoken == Some(false);
-    let one_at_a_time = vitals::is_pool(backend.kind) || vitals::may_have_threads(backend.kind);
-    if silent && backend.local && one_at_a_time {
+    let pool = vitals::is_pool(backend.kind) || vitals::may_have_threads(backend.kind);
+    if silent && backend.local && pool {
         return Ok(Verdict::ruled_out("it left our own greeting unread: no worker was free"));
+    }
+    let queue = vitals::queue_fact(backend).filter(|_| spoken != Some(true));
+    if let Some(queue) = queue.as_ref().filter(|_| pool || meanwhile.is_empty()) {
+        return Ok(Verdict::ruled_out(queue.says.clone()));
     }
     let setting = scene.pass(case.group).map(|it| &it.settings.read_timeout);
     let limit = setting.map(|it| it.value.as_secs_f64());
@@ -63,7 +62,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Some(limit) => format!("{take} longer than the {} that nginx waits there", span(limit)),
         None => format!("{take} longer than nginx waits"),
     };
-    let summary = format!("{on} {waits}; {} itself is well", case.backend_name());
+    let state = if silent { "keeps everybody waiting meanwhile" } else { "itself is well" };
+    let summary = format!("{on} {waits}; {} {state}", case.backend_name());
     let quick = meanwhile
         .iter()
         .filter_map(|it| it.request_time)
@@ -82,7 +82,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None if spoken == Some(true) && quick_otherwise.is_empty() => likely(summary),
         None => possible(summary),
     };
-    found = found.supporting_each(greeting).supporting(case.failures_fact());
+    found = found.supporting_each(queue).supporting_each(greeting).supporting(case.failures_fact());
     if let Some(took) = took {
         found = found.supporting(Fact::new(
             "access-log",
@@ -217,6 +217,20 @@ mod tests {
         });
         check(&host, "backend-hung: confirmed");
         check_ruled_out(&host, "backend-slow", "it does not answer a greeting either");
+    }
+
+    #[test]
+    fn an_event_loop_that_works_for_long_keeps_everybody_waiting() {
+        let host = with_requests(late(PASS)).with(|it| {
+            queued(it, 3);
+            greeted(it, PEER, Protocol::Http, Answer::Silent);
+        });
+        let report = check(&host, "backend-slow: likely");
+        let summary = &report.causes[0].summary;
+        assert!(
+            summary.ends_with("node-300.service (Node.js) keeps everybody waiting meanwhile"),
+            "{summary}"
+        );
     }
 
     #[test]
