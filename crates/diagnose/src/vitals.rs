@@ -121,7 +121,7 @@ pub fn capacity(case: &Case, backend: &Backend) -> Option<usize> {
 }
 
 /// What a command line gives for an option: `--threads 4`, `--threads=4`.
-fn option<'a>(arguments: &'a [String], names: &[&str]) -> Option<&'a str> {
+pub fn option<'a>(arguments: &'a [String], names: &[&str]) -> Option<&'a str> {
     // A process that sets its title has the whole command line in one argument.
     let mut words = arguments.iter().flat_map(|it| it.split_whitespace());
     while let Some(word) = words.next() {

@@ -10,7 +10,7 @@ pub(super) fn greeting(host: &str) -> Vec<u8> {
     let host =
         if host.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() { host } else { "localhost" };
     format!(
-        "OPTIONS * HTTP/1.1\r\nHost: {host}\r\nUser-Agent: why502/{} (probe)\r\nConnection: close\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: {host}\r\nUser-Agent: why502/{} (probe)\r\nConnection: keep-alive\r\n\r\n",
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes()
@@ -37,16 +37,18 @@ pub(super) fn wants_tls(bytes: &[u8]) -> bool {
     status(bytes) == Some(400) && WORDS.iter().any(|it| memmem::find(bytes, it).is_some())
 }
 
-/// The status line, and who says it: `HTTP/1.1 200 OK, server: gunicorn`.
+/// The status line, who says it, and how long it keeps idle connections: `HTTP/1.1 200 OK, server: gunicorn`,
+/// `HTTP/1.1 404 Not Found, keep-alive: timeout=5`.
 pub(super) fn detail(bytes: &[u8]) -> String {
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    let line = line[..line.len().min(120)].escape_ascii();
-    match header(bytes, "server") {
-        Some(server) => {
-            format!("{line}, server: {}", server.as_bytes()[..server.len().min(80)].escape_ascii())
+    let mut detail = line[..line.len().min(120)].escape_ascii().to_string();
+    for name in ["server", "keep-alive"] {
+        if let Some(value) = header(bytes, name) {
+            let value = value.as_bytes()[..value.len().min(80)].escape_ascii();
+            detail.push_str(&format!(", {name}: {value}"));
         }
-        None => line.to_string(),
     }
+    detail
 }
 
 fn status(bytes: &[u8]) -> Option<u16> {

@@ -1,6 +1,7 @@
 use crate::edits::Edits;
 use crate::rule::*;
-use crate::{deaths, heard, outage};
+use crate::service::Backend;
+use crate::{deaths, heard, idle, outage, vitals};
 
 cause! {
     /// nginx reused an idle connection at the very moment when the backend closed it.
@@ -10,8 +11,9 @@ cause! {
     /// for POST (nginx repeats a GET by itself, then the access log shows `502, 200`). Other requests are fine.
     ///
     /// ## How we know
-    /// nginx keeps connections to this backend, the failures came within milliseconds, the same URLs succeed otherwise, and
-    /// no process of the backend ended near them.
+    /// nginx keeps connections to this backend, the same URLs succeed otherwise, and no process of the backend ended near the
+    /// failures. They came within milliseconds, or after just the pause after which the backend closes idle connections,
+    /// and none came after a shorter one.
     ///
     /// ## What to do
     /// Let nginx drop idle connections before the backend does: `keepalive_timeout` in the `upstream` block shorter than the
@@ -29,18 +31,91 @@ cause! {
 /// A request that the backend never read fails within a round trip; one that it did read takes the application's time.
 const AT_ONCE_SECONDS: f64 = 0.25;
 
+/// How far from the backend's idle timeout the pause before a failure may be: access logs know whole seconds only.
+const EARLY_SECONDS: f64 = 1.0;
+/// Servers look for idle connections once a second, and are late when they are busy: Node.js takes a second more by design.
+const LATE_SECONDS: f64 = 2.5;
+/// So few failures may have met that moment by chance.
+const ENOUGH: usize = 3;
+
+/// After which time the backend closes an idle connection.
+struct Idle {
+    seconds: u64,
+    /// Who says so.
+    from: String,
+}
+
 /// What servers close idle connections after by default, in seconds.
 ///
 /// Source: gunicorn's `keepalive`, Node's `server.keepAliveTimeout`, uvicorn's `--timeout-keep-alive`, Tomcat's
-/// `connectionTimeout`, Puma's `persistent_timeout`, Apache's `KeepAliveTimeout`.
-fn idle_seconds(kind: AppKind) -> Option<u64> {
+/// `connectionTimeout`, Puma's `persistent_timeout`, Apache's `KeepAliveTimeout`, Varnish's `timeout_idle`.
+fn default_seconds(kind: AppKind) -> Option<u64> {
     Some(match kind {
         AppKind::Gunicorn => 2,
-        AppKind::Node | AppKind::Uvicorn | AppKind::Apache => 5,
+        AppKind::Node | AppKind::Uvicorn | AppKind::Apache | AppKind::Varnish => 5,
         AppKind::Java => 20,
         AppKind::Ruby => 30,
         _ => return None,
     })
+}
+
+/// What the backend itself announces or was started with, else the default of its kind.
+fn idle_of(case: &Case, backend: &Backend) -> Option<Idle> {
+    let said = vitals::greeting(case).and_then(|it| it.detail.split_once("keep-alive: timeout="));
+    let digits = |it: &str| it.split(|it: char| !it.is_ascii_digit()).next()?.parse().ok();
+    if let Some(seconds) = said.and_then(|(_, it)| digits(it)) {
+        return Some(Idle { seconds, from: format!("it announces \"Keep-Alive: timeout={seconds}\"") });
+    }
+    let names: &[&str] = match backend.kind {
+        AppKind::Gunicorn => &["--keep-alive"],
+        AppKind::Uvicorn => &["--timeout-keep-alive", "--keep-alive"],
+        AppKind::Uwsgi => &["--http-keepalive"],
+        _ => &[],
+    };
+    let given = backend.processes.iter().find_map(|it| vitals::option(&it.arguments, names)?.parse().ok());
+    if let (Some(seconds), Some(name)) = (given, names.first()) {
+        return Some(Idle { seconds, from: format!("{name} {seconds}") });
+    }
+    Some(Idle { seconds: default_seconds(backend.kind)?, from: "by default".to_owned() })
+}
+
+/// What the pauses before the requests say of them.
+struct Timing {
+    fact: Fact,
+    /// Whether it can hardly be chance: enough failures after the very pause that the backend waits, and requests after
+    /// shorter ones went well.
+    telling: bool,
+}
+
+fn timing(case: &Case, theirs: Option<&Idle>) -> Option<Timing> {
+    let theirs = theirs?;
+    let timeout = theirs.seconds as f64;
+    let pauses = idle::pauses(case);
+    let failed: Vec<f64> = pauses.iter().filter(|it| it.failed).map(|it| it.seconds).collect();
+    let met: Vec<f64> = failed
+        .iter()
+        .copied()
+        .filter(|it| (timeout - EARLY_SECONDS..=timeout + LATE_SECONDS).contains(it))
+        .collect();
+    let sooner = pauses.iter().filter(|it| !it.failed && it.seconds < timeout - EARLY_SECONDS).count();
+    let shortest = met.iter().copied().reduce(f64::min)?;
+    let longest = met.iter().copied().reduce(f64::max)?;
+    let span = if longest - shortest < 0.1 {
+        format!("{longest:.1} s")
+    } else {
+        format!("{shortest:.1} to {longest:.1} s")
+    };
+    let says = format!(
+        "{} of {} came {span} after the answer before, when the backend closes idle connections ({} s, {}); {} after \
+         a shorter pause went well",
+        met.len(),
+        plural(failed.len() as u64, "failed request"),
+        theirs.seconds,
+        theirs.from,
+        plural(sooner as u64, "request"),
+    );
+    let telling = met.len() >= ENOUGH && met.len() == failed.len() && sooner >= ENOUGH;
+    Some(Timing { fact: Fact::new("access-log", says), telling })
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -56,7 +131,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     if backend.local && backend.listening.is_none() {
         return Ok(Verdict::ruled_out("nothing listens there any more"));
     }
-    if let Some(deaths) = deaths::near(case)? {
+    if let Some(deaths) = deaths::near(case)?.filter(|it| it.explain()) {
         let says = deaths.fact().map(|it| it.says).unwrap_or_default();
         return Ok(Verdict::ruled_out(format!("a worker ended at that moment: {says}")));
     }
@@ -66,7 +141,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .filter(|it| it.header_time.is_none() && it.status.is_none_or(|it| it == 502))
         .filter_map(|it| it.response_time)
         .collect();
-    if !waits.is_empty() && !waits.iter().all(|it| *it < AT_ONCE_SECONDS) {
+    let theirs = idle_of(case, backend);
+    let timing = timing(case, theirs.as_ref());
+    let telling = timing.as_ref().is_some_and(|it| it.telling);
+    // A busy server may let a request wait on a connection that it closes then.
+    if !telling && !waits.is_empty() && !waits.iter().all(|it| *it < AT_ONCE_SECONDS) {
         return Ok(Verdict::ruled_out("the backend took its time before it hung up"));
     }
     let good: Vec<_> = outage::good_answers(case).collect();
@@ -77,11 +156,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let name = backend.name(scene);
     let group = pass.group(scene.view);
     let idle = group.map(|it| it.keepalive_timeout.value.as_secs());
-    let theirs = idle_seconds(backend.kind);
-    let compare = match (idle, theirs) {
-        (Some(idle), Some(theirs)) if theirs < idle => {
+    let compare = match (idle, &theirs) {
+        (Some(idle), Some(theirs)) if theirs.seconds < idle => {
+            let (seconds, from) = (theirs.seconds, &theirs.from);
             format!(
-                ": nginx keeps it for {idle} s, {} closes it after {theirs} s by default",
+                ": nginx keeps it for {idle} s, {} closes it after {seconds} s ({from})",
                 backend.kind.name()
             )
         }
@@ -100,19 +179,29 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let says = format!("{} to it went well", plural(good.len() as u64, "other request"));
         Fact::new("access-log", says).reference(it.reference.clone()).at(it.at)
     });
-    let found = if also_good && at_once.is_some() {
+    let outlives = idle.zip(theirs.as_ref()).is_some_and(|(ours, theirs)| ours > theirs.seconds);
+    // A method that never went well may be what the backend does not like.
+    let same_methods = case.accesses().all(|bad| good.iter().any(|it| it.method == bad.method));
+    let seen = telling && same_methods && deaths::would_be_seen(case).is_ok();
+    let found = if also_good && seen && outlives {
+        confirmed(summary)
+    } else if also_good && at_once.is_some() {
         likely(summary).confidence(0.85)
     } else if also_good {
         likely(summary)
     } else {
         possible(summary)
     };
+    let found = match timing {
+        Some(Timing { fact, telling: true }) => found.decisive(fact),
+        timing => found.supporting_each(timing.map(|it| it.fact)),
+    };
     Ok(found
         .supporting_each(at_once)
         .supporting_each(keeps)
         .supporting_each(others)
         .supporting(case.failures_fact())
-        .fix_maybe(shorten(case, theirs))
+        .fix_maybe(shorten(case, theirs.map(|it| it.seconds)))
         .fix(Fix::repair(format!("Or let {name} keep idle connections longer than nginx does, and end none without announcing it")))
         .verify(case.verify_command())
         .prevent("Repeat requests that are safe to repeat: proxy_next_upstream error timeout non_idempotent, where they are")
@@ -151,11 +240,15 @@ mod tests {
         let mut host = logged(configured(&http), &[&line]);
         serving(&mut host, 700, "/usr/bin/node app.js", "127.0.0.1:3000");
         let ok = ("GET /cart HTTP/1.1", 200, "127.0.0.1:3000", "200", "0.01");
-        let mut host =
-            requested(host, &[ok, ("GET /cart HTTP/1.1", 502, "127.0.0.1:3000", "502", failed_after)]);
+        let bad = ("GET /cart HTTP/1.1", 502, "127.0.0.1:3000", "502", failed_after);
+        without_header(requested(host, &[ok, bad]), failed_after)
+    }
+
+    /// No response header came for the requests that took that long.
+    fn without_header(mut host: Snapshot, took: &str) -> Snapshot {
         let snapshot::LogFile { lines: Reading::Seen(lines), .. } = &mut host.logs[1] else { return host };
         for line in &mut lines.value.lines {
-            line.text = line.text.replace(&format!("uht=\"{failed_after}\""), "uht=\"-\"");
+            line.text = line.text.replace(&format!("uht=\"{took}\""), "uht=\"-\"");
         }
         host
     }
@@ -164,6 +257,40 @@ mod tests {
     fn a_reused_connection_that_fails_at_once_is_a_race() {
         let report = check(&closing("keepalive 16;", "0.001"), "keepalive-race: likely");
         assert_eq!(report.causes[0].fixes[0].edits[0].new, "keepalive 16; keepalive_timeout 2s;");
+    }
+
+    /// Five requests in a row, then three that fail, each six seconds after the one before; and one that fails sooner.
+    fn paused(one_sooner: bool) -> Snapshot {
+        let get = |status, upstream, took| ("GET /cart HTTP/1.1", status, "127.0.0.1:3000", upstream, took);
+        let (ok, bad) = (get(200, "200", "0.01"), get(502, "502", "0.3"));
+        let elsewhere = ("GET / HTTP/1.1", 200, "127.0.0.1:9", "200", "0.01");
+        let mut requests = vec![ok; 5];
+        for _ in 0..3 {
+            requests.extend([elsewhere; 5]);
+            requests.extend([bad, ok]);
+        }
+        requests.extend(one_sooner.then_some(bad));
+
+        let mut host = closing("keepalive 16;", "0.3");
+        let line = host.logs[0].lines.value().map(|it| it.lines[0].text.clone()).unwrap_or_default();
+        let line = line.split_once(' ').and_then(|it| it.1.split_once(' ')).map_or("", |it| it.1);
+        host.logs.clear();
+        let quiet = "[notice] 101#101: signal 29 (SIGIO) received";
+        let lines: Vec<&str> = requests.iter().map(|it| if *it == bad { line } else { quiet }).collect();
+        without_header(requested(logged(host, &lines), &requests), "0.3")
+    }
+
+    #[test]
+    fn failures_after_just_the_pause_that_the_backend_waits_are_decisive() {
+        let report = check(&paused(false), "keepalive-race: confirmed");
+        let says = &report.causes[0].evidence[0].says;
+        assert!(says.starts_with("3 of 3 failed requests came 5.7 s after"), "{says}");
+    }
+
+    #[test]
+    fn a_failure_after_a_shorter_pause_contradicts_that() {
+        let report = crate::diagnose(&paused(true));
+        assert!(!first(&report).contains("keepalive-race: confirmed"), "{}", outline(&report));
     }
 
     #[test]
