@@ -1,7 +1,7 @@
 //! What the TLS causes share: the alert that a backend sent, the name that nginx sends, the command that shows it all.
 
 use nginx_conf::{Pass, Scheme, Settings};
-use snapshot::{Answer, Greeting, Peer, Protocol};
+use snapshot::{Answer, Certificate, Greeting, Peer, Protocol, TlsFlight};
 
 use crate::case::{Case, times};
 use crate::failure::Failure;
@@ -18,6 +18,8 @@ pub enum Trouble {
     NoCommonCipher,
     /// Alert 116: the peer demands a client certificate.
     CertificateRequired,
+    /// Alerts 42 to 46, 48 and 49: the peer does not accept the client certificate that it got, or an empty one.
+    CertificateRefused,
     /// Alert 40, which a peer sends for any of these reasons.
     HandshakeFailure,
     /// Alert 80 and others that tell nothing.
@@ -59,6 +61,16 @@ pub fn trouble(message: &str) -> Option<Trouble> {
         "SSL alert number 71",
     ]) {
         Trouble::NoCommonCipher
+    } else if has(&[
+        "alert bad certificate",
+        "alert unsupported certificate",
+        "alert certificate revoked",
+        "alert certificate expired",
+        "alert certificate unknown",
+        "alert unknown ca",
+        "alert access denied",
+    ]) {
+        Trouble::CertificateRefused
     } else if has(&["alert handshake failure", "SSL alert number 40"]) {
         Trouble::HandshakeFailure
     } else if has(&["SSL alert number"]) {
@@ -88,6 +100,33 @@ pub fn took_our_hello(case: &Case) -> Option<bool> {
         Answer::Spoken => Some(greeting.detail.starts_with("ServerHello")),
         _ => None,
     }
+}
+
+/// What the peer shows in the open of its handshake, if it was asked.
+pub fn flight<'a>(case: &Case<'_, 'a>) -> Option<&'a TlsFlight> {
+    case.sight()?.tls_flight.as_ref()
+}
+
+/// The peer's own certificate, as it shows it now.
+pub fn certificate<'a>(case: &Case<'_, 'a>) -> Option<&'a Certificate> {
+    flight(case)?.certificates.first()
+}
+
+/// That certificate in a sentence.
+pub fn certificate_fact(case: &Case) -> Option<Fact> {
+    let it = certificate(case)?;
+    let own = if it.subject == it.issuer { " (self-signed)" } else { "" };
+    let names = if it.names.is_empty() { "no name but that".to_owned() } else { it.names.join(", ") };
+    let day = |at: jiff::Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let says = format!(
+        "{} shows a certificate of {}, signed by {}{own}, for {names}, valid from {} to {}",
+        case.peer_name(),
+        it.subject,
+        it.issuer,
+        day(it.not_before),
+        day(it.not_after),
+    );
+    Some(Fact::new("probe", says).at(case.scene.now()))
 }
 
 /// The name that nginx sends to the peer of a pass (SNI); none when it sends none.
@@ -158,6 +197,7 @@ mod tests {
             &failed("tlsv13 alert certificate required:SSL alert number 116"),
             Some(Trouble::CertificateRequired),
         );
+        says(&failed("tlsv1 alert unknown ca:SSL alert number 48"), Some(Trouble::CertificateRefused));
         says(&failed("unsupported protocol"), Some(Trouble::NoCommonVersion));
         says(&failed("wrong version number"), None);
         says("upstream timed out", None);

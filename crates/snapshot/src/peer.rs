@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{PathNode, Reading};
@@ -91,6 +92,9 @@ pub struct PeerSight {
     pub connect: Reading<ConnectOutcome>,
     /// What answered to which greeting.
     pub greetings: Vec<Greeting>,
+    /// What its TLS server shows in the open; none when it shows nothing or was not asked: only peers that fail are.
+    #[serde(default)]
+    pub tls_flight: Option<TlsFlight>,
     /// For a name: what it resolves to now. For an address that came from a name likewise.
     pub resolution: Reading<Resolution>,
 }
@@ -108,6 +112,7 @@ impl PeerSight {
             filter: Reading::not_asked(),
             connect: Reading::not_asked(),
             greetings: Vec::new(),
+            tls_flight: None,
             resolution: Reading::not_asked(),
         }
     }
@@ -194,6 +199,30 @@ pub struct Greeting {
     pub answer: Answer,
     /// The first bytes of the answer, escaped, or the values that it gave; empty for silence.
     pub detail: String,
+}
+
+/// The open part of a TLS handshake, up to TLS 1.2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFlight {
+    /// The server's own certificate first. Those that could not be read are left out.
+    pub certificates: Vec<Certificate>,
+    /// Whether it asks the client for a certificate.
+    pub asks_for_certificate: bool,
+}
+
+/// What matters of an X.509 certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The subject's common name, or its organization.
+    pub subject: String,
+    /// The issuer's, likewise.
+    pub issuer: String,
+    /// The DNS names and addresses that it is for (subjectAltName), a dozen at most.
+    pub names: Vec<String>,
+    /// The moment from which on it is valid.
+    pub not_before: Timestamp,
+    /// The last moment at which it is.
+    pub not_after: Timestamp,
 }
 
 /// Protocols that a probe can speak.

@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use snapshot::{
-    ConnectOutcome, FilterVerdict, Greeting, Neighbour, PathNode, Peer, PeerSight, Reading, Reason,
-    Resolution, Route, Unread, WorkerUser,
+    Answer, ConnectOutcome, FilterVerdict, Greeting, Neighbour, PathNode, Peer, PeerSight, Protocol, Reading,
+    Reason, Resolution, Route, TlsFlight, Unread, WorkerUser,
 };
 
 use crate::probe::connect::{self, Target};
-use crate::probe::{self, Names};
+use crate::probe::{self, Names, certificates};
 use filter::{Decision, Packet, Rules};
 use route::Kernel;
 
@@ -103,6 +103,7 @@ enum Part {
     Filter(Reading<FilterVerdict>),
     Connect(Reading<ConnectOutcome>),
     Greetings(Vec<Greeting>),
+    TlsFlight(Option<TlsFlight>),
     Resolution(Reading<Resolution>),
 }
 
@@ -166,6 +167,7 @@ pub fn look(requests: &[PeerRequest], context: &PeerContext) -> Vec<PeerSight> {
                     Part::Filter(it) => sight.filter = it,
                     Part::Connect(it) => sight.connect = it,
                     Part::Greetings(it) => sight.greetings = it,
+                    Part::TlsFlight(it) => sight.tls_flight = it,
                     Part::Resolution(it) => sight.resolution = it,
                 }
             }
@@ -218,7 +220,7 @@ fn start(task: &Arc<Task>, part: impl FnOnce(&Task) + Send + 'static) {
 }
 
 /// Threads and programs started from here on see nginx's network, this process otherwise keeps its own.
-fn enter(network: Option<&Path>) -> Result<(), Unread> {
+pub(crate) fn enter(network: Option<&Path>) -> Result<(), Unread> {
     let Some(network) = network else { return Ok(()) };
     let source = network.display().to_string();
     let file = File::open(network).map_err(|error| crate::host::obstacle(source.clone(), &error))?;
@@ -287,7 +289,13 @@ impl Task {
         });
         let names = Names { ssl_name: request.ssl_name.as_deref(), host: &host };
         let greetings = probe::greet(target, &request.schemes, &names, stream, self.until(GREETINGS));
+        let speaks_tls =
+            greetings.iter().any(|it| it.protocol == Protocol::Tls && it.answer == Answer::Spoken);
         let _ = answers.send((index, Part::Greetings(greetings)));
+        if request.failing && speaks_tls {
+            let flight = certificates::listen(target, request.ssl_name.as_deref(), self.until(GREETINGS));
+            let _ = answers.send((index, Part::TlsFlight(flight)));
+        }
     }
 
     /// All TCP peers: routes and rules first, then connections, then a second look at the counters of the rules.

@@ -6,6 +6,7 @@
 //! silence only those protocols follow whose servers would have waited for more: what is left may be a full queue, and
 //! each connection takes a place in it.
 
+pub(crate) mod certificates;
 pub(crate) mod connect;
 pub(crate) mod fastcgi;
 mod http;
@@ -13,6 +14,7 @@ mod http2;
 mod proxy_protocol;
 mod tls;
 mod uwsgi;
+mod x509;
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -45,7 +47,7 @@ pub(crate) struct Names<'a> {
 fn protocol_of(scheme: &str) -> Option<Protocol> {
     Some(match scheme {
         "http" => Protocol::Http,
-        "https" | "grpcs" | "suwsgi" => Protocol::Tls,
+        "https" | "grpcs" | "suwsgi" | "stream-tls" => Protocol::Tls,
         "fastcgi" => Protocol::Fastcgi,
         "uwsgi" => Protocol::Uwsgi,
         "grpc" => Protocol::Http2,

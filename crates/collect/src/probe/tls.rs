@@ -15,8 +15,20 @@ const GROUPS: [u16; 3] = [0x001d, 0x0017, 0x0018];
 const SIGNATURES: [u16; 9] = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601, 0x0201];
 const VERSIONS: [u16; 4] = [0x0304, 0x0303, 0x0302, 0x0301];
 
-/// The hello. Without a key share a TLS 1.3 server asks for one (HelloRetryRequest), which is answer enough.
+/// The newest version that a hello offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Newest {
+    Tls12,
+    Tls13,
+}
+
+/// The hello with every usual version.
 pub(super) fn greeting(name: Option<&str>) -> Vec<u8> {
+    hello(name, Newest::Tls13)
+}
+
+/// A hello. Without a key share a TLS 1.3 server asks for one (HelloRetryRequest), which is answer enough.
+pub(super) fn hello(name: Option<&str>, newest: Newest) -> Vec<u8> {
     let mut extensions = Vec::new();
     let named = name.filter(|it| !it.is_empty() && it.len() < 256 && it.parse::<IpAddr>().is_err());
     if let Some(name) = named {
@@ -25,9 +37,11 @@ pub(super) fn greeting(name: Option<&str>) -> Vec<u8> {
     extension(&mut extensions, 10, &sized16(&words(&GROUPS)));
     extension(&mut extensions, 11, &[1, 0]);
     extension(&mut extensions, 13, &sized16(&words(&SIGNATURES)));
-    let versions = words(&VERSIONS);
-    extension(&mut extensions, 43, &[&[versions.len() as u8][..], &versions].concat());
-    extension(&mut extensions, 51, &[0, 0]);
+    if newest == Newest::Tls13 {
+        let versions = words(&VERSIONS);
+        extension(&mut extensions, 43, &[&[versions.len() as u8][..], &versions].concat());
+        extension(&mut extensions, 51, &[0, 0]);
+    }
 
     let mut hello = vec![3, 3];
     // The random bytes protect a session, and there will be none.

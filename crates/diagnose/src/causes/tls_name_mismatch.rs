@@ -1,5 +1,7 @@
+use crate::edits::Edits;
 use crate::rule::*;
 use crate::tls_talk;
+use nginx_conf::Pass;
 
 cause! {
     /// The backend's certificate is valid, but for another name than the one that nginx expects.
@@ -30,15 +32,16 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let fact = Fact::new("error-log", says).reference(last.reference.clone()).at(last.at);
     let pass = case.scene.pass(case.group);
     let sent = pass.and_then(tls_talk::sent_name);
+    let prefix = pass.map_or("proxy_ssl_", tls_talk::prefix);
     let config = pass.map(|pass| {
         let from = match &pass.settings.ssl_name.value {
-            Some(name) => format!("proxy_ssl_name {name}"),
+            Some(name) => format!("{prefix}name {name}"),
             None => format!("the host of the pass is {}", tls_talk::host_of(pass)),
         };
         let sni = if sent.is_some() {
-            "nginx also asks for it (SNI)"
+            "nginx also asks for it (SNI)".to_owned()
         } else {
-            "nginx asks for no name (proxy_ssl_server_name is off)"
+            format!("nginx asks for no name ({prefix}server_name is off)")
         };
         let span = pass.settings.ssl_name.from.unwrap_or(pass.span);
         Fact::new("config", format!("{from}; {sni}")).reference(case.scene.place(span))
@@ -48,9 +51,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         case.peer_name()
     ))
     .decisive(fact)
+    .supporting_each(tls_talk::certificate_fact(case))
     .supporting_each(config)
+    .fix_maybe(pass.and_then(|it| expect_another(case, it)))
     .fix(
-        Fix::repair("Set proxy_ssl_name to a name in the certificate")
+        Fix::repair(format!("Set {prefix}name to a name in the certificate"))
             .run(format!(
                 "{} | openssl x509 -noout -ext subjectAltName",
                 tls_talk::show(case, sent.as_deref().or(Some(expected)))
@@ -59,9 +64,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     );
     if sent.is_none() {
         found = found.fix(
-            Fix::repair(
-                "If the backend has several certificates, ask for the right one: proxy_ssl_server_name on",
-            )
+            Fix::repair(format!(
+                "If the backend has several certificates, ask for the right one: {prefix}server_name on"
+            ))
             .because("without a name it sends its default certificate"),
         );
     }
@@ -71,9 +76,52 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .into())
 }
 
+/// The name that the certificate holds, where it holds one alone.
+fn expect_another(case: &Case, pass: &Pass) -> Option<Fix> {
+    let certificate = tls_talk::certificate(case)?;
+    let [name] = certificate.names.as_slice() else { return None };
+    if !tls_talk::is_dns_name(name) || pass.condition.is_some() {
+        return None;
+    }
+    let mut edits = Edits::new(case.scene);
+    let directive = format!("{}name {name};", tls_talk::prefix(pass));
+    edits.set(&pass.settings.ssl_name, &directive, pass.span)?;
+    edits.into_fix(
+        Fix::repair(format!("Expect {name}, the name that the certificate holds"))
+            .because("do so only if that is the backend that is meant: the name is what nginx knows it by"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::*;
+    use snapshot::{Certificate, TlsFlight};
+
+    #[test]
+    fn the_one_name_of_the_certificate_can_be_expected() {
+        let line = failed(
+            "upstream SSL certificate does not match \"api.internal\"",
+            "SSL handshaking to upstream",
+            "https://127.0.0.1:8443/cart",
+        );
+        let host = logged(passing_to("proxy_pass https://127.0.0.1:8443"), &[&line]).with(|it| {
+            let certificate = Certificate {
+                subject: "old.internal".into(),
+                issuer: "house".into(),
+                names: vec!["old.internal".into()],
+                not_before: ago(9000),
+                not_after: ago(-9000),
+            };
+            sight(it, "127.0.0.1:8443", |it| {
+                it.tls_flight =
+                    Some(TlsFlight { certificates: vec![certificate], asks_for_certificate: false });
+            });
+        });
+        let report = check(&host, "tls-name-mismatch: confirmed");
+        assert!(report.causes[0].evidence[1].says.contains("for old.internal"), "{}", outline(&report));
+        let edit = &report.causes[0].fixes[0].edits[0];
+        assert!(edit.new.ends_with("proxy_ssl_name old.internal;"), "{edit:?}");
+    }
 
     #[test]
     fn the_expected_name_is_named() {

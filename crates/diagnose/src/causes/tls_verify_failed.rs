@@ -90,6 +90,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let name = pass.and_then(tls_talk::sent_name);
     let found = confirmed(format!("nginx does not accept the certificate of {peer}: it {what}"))
         .decisive(fact)
+        .supporting_each(tls_talk::certificate_fact(case))
         .supporting_each(config)
         .verify(tls_talk::show(case, name.as_deref()))
         .verify(case.verify_command())
