@@ -116,13 +116,14 @@ fn connect(record: &ErrorRecord<'_>) -> Option<Symptom> {
     Some(match record.linux_errno()? {
         2 => Symptom::ConnectSocketMissing,
         11 => Symptom::ConnectAgain,
-        13 => Symptom::ConnectPermission,
+        1 | 13 => Symptom::ConnectPermission,
         99 => Symptom::ConnectNoAddress,
         100 | 101 => Symptom::ConnectNetUnreachable,
         104 => Symptom::ReadReset,
         110 => Symptom::ConnectTimeout,
         111 => Symptom::ConnectRefused,
-        112 | 113 => Symptom::ConnectNoRoute,
+        // A blackhole route gives EINVAL.
+        22 | 112 | 113 => Symptom::ConnectNoRoute,
         _ => return None,
     })
 }

@@ -1,4 +1,5 @@
 use crate::rule::*;
+use crate::service::Listening;
 use crate::vitals;
 
 cause! {
@@ -73,19 +74,29 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let silent =
         vitals::greeting(case).is_some_and(|it| matches!(it.answer, Answer::Silent | Answer::NotConnected));
-    if vitals::is_pool(backend.kind) || !silent {
+    if vitals::is_pool(backend.kind) || !silent && !turned_away(case, backend) {
         return Ok(Verdict::NotIt);
     }
     let summary =
         format!("{name} accepts connections, and answers none since {}", scene.clock(case.group.first));
+    // A queue that is full may as well belong to threads that are all busy.
     let found = match &queue {
-        Some(queue) => confirmed(summary).decisive(queue.clone()),
+        Some(queue) if silent => confirmed(summary).decisive(queue.clone()),
+        Some(queue) => likely(summary).supporting(queue.clone()),
         None => likely(summary),
     };
     let found = found
         .supporting_each(vitals::greeting_fact(case))
         .supporting_each(vitals::state_fact(case, &workers));
     Ok(advice(case, found, None, &workers, 'S').into())
+}
+
+/// Whether our own connection found no place in a queue that is still full, so that there was no greeting.
+fn turned_away(case: &Case, backend: &Backend) -> bool {
+    let timed_out = |it: &ConnectOutcome| matches!(it, ConnectOutcome::TimedOut { .. });
+    let full = |it: &Listening| it.backlog.is_some_and(|backlog| it.waiting.is_some_and(|it| it > backlog));
+    case.sight().and_then(|it| it.connect.value()).is_some_and(timed_out)
+        && backend.listening.as_ref().is_some_and(full)
 }
 
 fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], state: char) -> Found {
@@ -118,7 +129,7 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
 #[cfg(test)]
 mod tests {
     use crate::testing::*;
-    use snapshot::{Answer, Protocol, Snapshot};
+    use snapshot::{Answer, ConnectOutcome, Protocol, Snapshot};
 
     const LATE: &str = "upstream timed out (110: Connection timed out)";
     const READING: &str = "reading response header from upstream";
@@ -173,6 +184,19 @@ mod tests {
             "{}",
             outline(&report)
         );
+    }
+
+    #[test]
+    fn a_queue_that_is_so_full_that_nobody_can_greet_is_likely_one_that_hangs() {
+        let line = failed(LATE, "connecting to upstream", "http://127.0.0.1:3000/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:3000"), &[&line, &line]).with(|it| {
+            serving(it, 300, "/srv/bin/shop --port 3000", "127.0.0.1:3000");
+            queued(it, 600);
+            sight(it, "127.0.0.1:3000", |it| {
+                it.connect = seen(ConnectOutcome::TimedOut { after_millis: 700 })
+            });
+        });
+        check(&host, "backend-hung: likely");
     }
 
     #[test]

@@ -83,9 +83,39 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             let unit = backend.meant.as_ref().and_then(|it| it.unit).map_or("", |it| it.name.as_str());
             Ok(Verdict::ruled_out(format!("{unit} is running")))
         }
-        Outage::Remote => Ok(Verdict::NotIt),
+        Outage::Remote => Ok(refused_by_its_host(case)),
         other => Ok(Verdict::ruled_out(outage::why_not(&other))),
     }
+}
+
+/// Another host answers that nobody listens there. Its packet filter can answer the same, and from here the two look alike.
+fn refused_by_its_host(case: &Case) -> Verdict {
+    let Some(Peer::Tcp(peer)) = case.peer().filter(|_| case.group.symptom == Symptom::ConnectRefused) else {
+        return Verdict::NotIt;
+    };
+    let Some(sight) = case.sight() else { return Verdict::NotIt };
+    if sight.filter.value().is_some_and(|it| it.action != FilterAction::Accept) {
+        return Verdict::NotIt;
+    }
+    let (ip, port) = (peer.ip(), peer.port());
+    let summary =
+        format!("{ip}, which is another host, refuses connections to port {port}: nothing listens there");
+    let found = match sight.connect.value() {
+        Some(ConnectOutcome::Failed { errno: 111 }) => likely(summary).confidence(0.7).supporting(
+            sight.connect.fact("probe", format!("our own connection to {peer} is refused as well")),
+        ),
+        Some(_) => return Verdict::ruled_out(format!("{peer} refuses no connection now")),
+        None => possible(summary),
+    };
+    found
+        .supporting(case.failures_fact())
+        .fix(
+            Fix::repair(format!("On {ip}, start the service that should listen at port {port}"))
+                .run(format!("ss -ltnp 'sport = :{port}'"))
+                .because("the command, run there, shows who listens; if somebody does, a packet filter of that host refuses"),
+        )
+        .verify(case.verify_command())
+        .into()
 }
 
 /// That nobody listens where nginx dials, with the reading that shows it.
@@ -100,7 +130,7 @@ pub fn nothing_listens(case: &Case) -> Result<Fact, Blind> {
 #[cfg(test)]
 mod tests {
     use crate::testing::*;
-    use snapshot::Snapshot;
+    use snapshot::{ConnectOutcome, Snapshot};
 
     /// Refused connections to the port that shop.service is set up for.
     fn refused() -> Snapshot {
@@ -211,6 +241,33 @@ mod tests {
         let host =
             refused().with(|it| serving(it, 300, "/usr/bin/node server.js --port 8080", "127.0.0.1:8080"));
         check(&host, "inconclusive");
+    }
+
+    /// The same from another host.
+    fn refused_far_away(connect: Option<ConnectOutcome>) -> Snapshot {
+        let line = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://10.0.0.7:8080/cart",
+        );
+        logged(passing_to("proxy_pass http://10.0.0.7:8080"), &[&line]).with(|it| {
+            sight(it, "10.0.0.7:8080", |it| {
+                if let Some(connect) = connect {
+                    it.connect = seen(connect);
+                }
+            });
+        })
+    }
+
+    #[test]
+    fn a_refusal_of_another_host_is_likely_for_want_of_a_listener_there() {
+        check(&refused_far_away(Some(ConnectOutcome::Failed { errno: 111 })), "backend-not-running: likely");
+        check(&refused_far_away(None), "backend-not-running: possible");
+    }
+
+    #[test]
+    fn another_host_that_refuses_no_more_is_not_said_to_be_down() {
+        check_not(&refused_far_away(Some(ConnectOutcome::Connected { micros: 90 })), "backend-not-running");
     }
 
     #[test]

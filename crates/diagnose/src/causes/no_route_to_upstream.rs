@@ -5,7 +5,7 @@ cause! {
     ///
     /// ## What you see
     /// Connecting fails with `113: No route to host`, `101: Network is unreachable`, `13: Permission denied` (a prohibit
-    /// route), `bind(…) failed (99: Cannot assign requested address)`, or a time-out while the neighbour is asked for.
+    /// route), `22: Invalid argument` (a blackhole route), `bind(…) failed (99: Cannot assign requested address)`, or a time-out while the neighbour is asked for.
     ///
     /// ## How we know
     /// The kernel is asked for the route to that very address, for the entry of the neighbour behind it, for the addresses
@@ -34,8 +34,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::NotIt);
     }
     let sight = case.sight();
-    // Behind a blackhole route connect() fails at once with EINVAL, which has no symptom of its own in the error log: in
-    // the access log alone it looks like a refusal.
+    // Behind a blackhole route connect() fails at once with EINVAL: in the access log alone that looks like a refusal.
     let refused = case.group.symptom == Symptom::ConnectRefused;
     if refused && sight.and_then(|it| it.connect.value()) != Some(&ConnectOutcome::Failed { errno: 22 }) {
         return Ok(Verdict::NotIt);
