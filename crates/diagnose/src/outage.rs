@@ -19,6 +19,8 @@ use crate::vitals;
 /// A process that ends sooner than this after its start, without having answered anything, did not get through its
 /// start. Longer than the start of slow frameworks, shorter than the life of what serves.
 const STARTING: SignedDuration = SignedDuration::from_secs(20);
+/// Programs that retry a bind do so once a second and give up within this time, as a rule; the others end at once.
+const BINDING: SignedDuration = SignedDuration::from_secs(6);
 /// A failure this close to the end or start of a run belongs to it.
 pub const NEAR: SignedDuration = SignedDuration::from_secs(3);
 
@@ -299,7 +301,9 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         .filter(|it| it.died())
         .filter(|it| it.end.as_ref().is_some_and(|end| belongs(case, end.at)))
         .collect();
-    if let Some(end) = deaths.last().and_then(|it| it.end.as_ref()) {
+    if let Some(end) = deaths.last().and_then(|it| it.end.as_ref())
+        && around_deaths(case, &deaths, &lives)
+    {
         let words = story::last_words(case.scene, &unit.name, end.at);
         let served: Vec<Option<bool>> = deaths.iter().map(|it| has_served(case, it, &lives)).collect();
         if served.iter().any(|it| *it != Some(false)) {
@@ -333,6 +337,23 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
         return Outage::Restarting { unit, starts, covered: around as f64 / all.max(1) as f64 };
     }
     Outage::None
+}
+
+/// Whether the unplanned ends of runs explain most of the failures: those from shortly before an end until the backend was
+/// seen to be back, or was given up.
+fn around_deaths(case: &Case, deaths: &[&Life], lives: &[Life]) -> bool {
+    let mut back: Vec<Timestamp> = good_answers(case).map(|it| it.at).collect();
+    back.sort();
+    let gaps = deaths.iter().filter_map(|it| it.end.as_ref()).map(|end| {
+        let next = lives.iter().filter_map(|it| it.started_at).find(|at| *at >= end.at);
+        let since = next.unwrap_or(end.at) + SignedDuration::from_secs(1);
+        let until = back.iter().copied().find(|it| *it >= since);
+        (end.at - NEAR, until.map_or(since + STARTING, |it| it.min(since + STARTING)))
+    });
+    let gaps: Vec<(Timestamp, Timestamp)> = gaps.collect();
+    let times: Vec<Timestamp> = case.entries().map(|it| it.at).collect();
+    let inside = times.iter().filter(|at| gaps.iter().any(|(from, to)| **at >= *from && **at <= *to)).count();
+    times.is_empty() || inside * 2 >= times.len()
 }
 
 /// How many failures lie in the gap around a start: from a little before it until the backend is seen to be back. A start
@@ -437,11 +458,16 @@ fn bind_failure(scene: &Scene, unit: &Unit) -> Option<Fact> {
         .rev()
         .filter(of_unit)
         .find(|it| matches!(it.kind, EventKind::BindFailed { .. }))?;
-    // A start that got through afterwards has settled it.
-    let settled = scene
+    // A start that got through afterwards has settled it: it says so, or it ran on for a while.
+    let said = scene
         .events
         .iter()
         .any(|it| it.unit == unit.name && it.at > event.at && matches!(it.kind, EventKind::Listening { .. }));
+    let ran = |it: &Life| {
+        let until = it.end.as_ref().map_or(scene.now(), |it| it.at);
+        it.started_at.is_some_and(|at| at > event.at && until.duration_since(at) > BINDING)
+    };
+    let settled = said || story::lives(scene, &unit.name).iter().any(ran);
     (!settled).then(|| event.fact())
 }
 
@@ -453,9 +479,15 @@ pub fn oom_kill(scene: &Scene, unit: &Unit, lives: &[Life], first: Timestamp) ->
         below.is_some_and(|it| it.is_empty() || it.starts_with('/'))
             || cgroup.split('/').any(|it| it == unit.name)
     };
+    // A service outlives the kill of a worker: the end of a run that came with it shows that this one did not.
+    let ended = |at: Timestamp| {
+        let mut ends = lives.iter().filter_map(|it| it.end.as_ref());
+        scene.snapshot.journal.value().is_none()
+            || ends.any(|it| it.how != How::Stopped && it.at.duration_since(at).abs() < NEAR)
+    };
     let kernel = scene.events.iter().filter(|it| it.at >= since).find(|it| match &it.kind {
-        EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup),
-        EventKind::UnitOomKill { unit: name } => *name == unit.name,
+        EventKind::OomKill { cgroup: Some(cgroup), .. } => inside(cgroup) && ended(it.at),
+        EventKind::UnitOomKill { unit: name } => *name == unit.name && ended(it.at),
         EventKind::UnitFailed { unit: name, result } => *name == unit.name && result == "oom-kill",
         _ => false,
     });

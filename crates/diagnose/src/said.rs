@@ -32,7 +32,9 @@ pub fn near(case: &Case, tells: impl Fn(&str) -> bool) -> Option<Fact> {
             if entry.unit.is_empty() { "journalctl".into() } else { format!("journalctl -u {}", entry.unit) };
         return Some(Fact::new("journal", text).reference(reference).at(entry.at));
     }
-    for log in &scene.snapshot.backend_logs {
+    let others =
+        |it: &&snapshot::BackendLog| it.owner.ends_with(".service") && unit != Some(it.owner.as_str());
+    for log in scene.snapshot.backend_logs.iter().filter(|it| !others(it)) {
         let lines = log.lines.value().into_iter().flatten().rev();
         if let Some(line) = lines.into_iter().find(|it| close(it.at) && tells(&it.text)) {
             let text: String = line.text.trim().chars().take(300).collect();

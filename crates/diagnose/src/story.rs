@@ -5,6 +5,7 @@ use nginx_logs::backend::EventKind;
 
 use crate::case::Case;
 use crate::events::Event;
+use crate::outage;
 use crate::scene::Scene;
 use crate::verdict::Fact;
 
@@ -146,8 +147,13 @@ pub fn served_before(case: &Case) -> Option<Fact> {
         .successes()
         .filter(|it| it.upstream == peer)
         .filter(|it| it.first_at.is_some_and(|at| at < first));
-    let last = before.max_by_key(|it| it.last_at)?;
-    let at = last.last_at.filter(|at| *at < first).or(last.first_at)?;
+    let counted = before.max_by_key(|it| it.last_at);
+    let counted = counted.and_then(|it| it.last_at.filter(|at| *at < first).or(it.first_at));
+    // Logs without upstream fields tell it by the way that a request takes, where that ends at one address alone.
+    let pass = case.scene.pass(case.group);
+    let alone = pass.is_some_and(|it| it.addresses(case.scene.view).len() == 1);
+    let routed = || outage::good_answers(case).map(|it| it.at).filter(|at| alone && *at < first).max();
+    let at = counted.or_else(routed)?;
     Some(Fact::new("access-log", format!("{peer} still answered at {}", case.scene.clock(at))).at(at))
 }
 

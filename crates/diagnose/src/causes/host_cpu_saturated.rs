@@ -56,11 +56,12 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     // One CPU's worth of foreign work on a host with several is not what starves the backend.
     let all = f64::from(host.cpus) * 100.0;
     let named = !most.is_empty() && theirs >= mine && theirs >= all * 0.6;
+    // What waits for a CPU is ready to run; what waits for a database sleeps.
+    let wants = mine >= WANTS_PCT || backend.family(scene).iter().any(|it| it.state == 'R');
     if !named {
         // Inside a container the processes that take the time may be out of sight: then what is missing tells of them,
         // provided that the backend wants a CPU at all.
         let unseen = all * busy / 100.0 - theirs - mine;
-        let wants = mine >= WANTS_PCT || backend.family(scene).iter().any(|it| it.state == 'R');
         if unseen < all * 0.5 || !wants {
             return Ok(Verdict::ruled_out("it is not the CPU that the backend waits for"));
         }
@@ -86,7 +87,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None => fix,
     };
     let found = match scene.now().duration_since(case.group.last) < SignedDuration::from_secs(120) {
-        true if named => confirmed(summary).decisive(taken),
+        true if named && wants => confirmed(summary).decisive(taken),
         true => likely(summary).supporting(taken),
         // What saturates now need not have saturated then.
         false => possible(summary).supporting(taken),

@@ -57,7 +57,24 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let forced = connection.as_deref().is_some_and(|it| it.contains("upgrade") && !it.contains('$'));
     let words = said::near(case, |text| {
         let text = text.to_ascii_lowercase();
-        text.contains("upgrade") || text.contains("websocket") || text.starts_with("ws:")
+        // Programs ask to be upgraded, too.
+        let about = [
+            "header",
+            "connection",
+            "required",
+            "expected",
+            "handshake",
+            "protocol",
+            "request",
+            "refused",
+            "reject",
+            "invalid",
+            "without",
+            "missing",
+        ];
+        text.contains("websocket")
+            || text.starts_with("ws:")
+            || text.contains("upgrade") && about.iter().any(|it| text.contains(it))
     });
     let sockets = case.group.paths.iter().filter(|(path, _)| is_socket_path(path)).count();
     let name = case.backend()?.name(scene);
@@ -201,6 +218,13 @@ mod tests {
     fn headers_that_are_forced_on_ordinary_pages_are_named() {
         let forced = "proxy_set_header Upgrade websocket;\nproxy_set_header Connection \"upgrade\";";
         check(&refusing(forced, "/cart", "upgrade of /cart refused"), "upgrade-header-mismatch: confirmed");
+    }
+
+    #[test]
+    fn a_program_that_wants_to_be_upgraded_itself_says_nothing_of_headers() {
+        let forced = "proxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection \"upgrade\";";
+        let host = refusing(forced, "/cart", "warning: please upgrade pdfkit to 0.15");
+        check(&host, "backend-aborts-request: confirmed");
     }
 
     #[test]
