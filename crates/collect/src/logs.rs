@@ -221,27 +221,22 @@ fn read_target(target: &Target, context: &Context) -> Vec<LogFile> {
 
 /// One log, and the files before it that were rotated inside the window.
 fn read_with_rotated(path: &Path, kind: &LogKind, context: &Context) -> Vec<LogFile> {
-    let mut logs = vec![read_one(path, kind, context)];
-    // Whether the file has earlier lines than the window: then nothing of the window is in the rotated one.
-    let mut goes_back =
-        logs[0].lines.value().is_some() && !window::begins_before(&context.root, path, kind, context);
-    for rotated in window::rotated(&context.root, path) {
-        if !goes_back {
-            break;
-        }
-        let unpacked = match rotated.extension() {
-            Some(ending) if ending == "gz" => decoded::unpacked(&context.root, &rotated).ok(),
-            _ => None,
-        };
+    let mut logs = Vec::new();
+    let earlier = window::rotated(&context.root, path);
+    for (index, path) in std::iter::once(path.to_path_buf()).chain(earlier).enumerate() {
+        let unpacked = decoded::unpacked(&context.root, &path).ok().flatten();
         let (root, open) = match &unpacked {
             Some(text) => (PathBuf::from("/"), decoded::path_of(text)),
-            None => (context.root.clone(), rotated.clone()),
+            None => (context.root.clone(), path.clone()),
         };
         let log = read_one(&open, kind, &Context { root: root.clone(), ..context.clone() });
-        let found = log.lines.value().is_some_and(|it| it.read_total > 0);
-        goes_back = found && !window::begins_before(&root, &open, kind, context);
-        if found {
-            logs.push(LogFile { path: rotated.display().to_string(), ..log });
+        let found = log.lines.value().is_some_and(|it| index == 0 || it.read_total > 0);
+        if found || index == 0 {
+            logs.push(LogFile { path: path.display().to_string(), ..log });
+        }
+        // With lines from before the window, nothing of the window is in an earlier file.
+        if !found || window::begins_before(&root, &open, kind, context) {
+            break;
         }
     }
     logs

@@ -19,6 +19,7 @@ use crate::moments::moments;
 use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
+use crate::silence;
 use crate::verdict::{self, Found};
 use crate::{past, pattern};
 
@@ -582,6 +583,7 @@ fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindS
             });
         }
     }
+    spots.extend(silence::blind_spots(scene));
     for (cause, blind) in blind {
         match spots.iter_mut().find(|it| it.what == blind.what) {
             Some(spot) if spot.costs.contains(&cause.id) => {}

@@ -308,7 +308,11 @@ pub fn route(failures: &mut Failures, snapshot: &Snapshot, view: &View) {
         failures.accesses.iter().filter(|it| !it.tells_upstream).map(|it| it.log).collect();
     let writes_to = |server: usize, path: &str| {
         let targets = view.access_logs_at(Some(server), None);
-        targets.iter().any(|it| matches!(&it.to, LogDestination::File(file) if file.as_os_str() == path))
+        targets.iter().any(|it| match &it.to {
+            LogDestination::File(file) => file.as_os_str() == path,
+            LogDestination::Variable(written) => fits(written, path),
+            _ => false,
+        })
     };
     for index in mute {
         let path = &snapshot.logs[index].path;
@@ -325,6 +329,21 @@ pub fn route(failures: &mut Failures, snapshot: &Snapshot, view: &View) {
             access.passes.clone_from(routed);
         }
     }
+}
+
+/// Whether a path with variables can be this one: its constant parts stand there in their order. It may be relative.
+fn fits(written: &str, path: &str) -> bool {
+    let name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '{' | '}');
+    let mut parts = written.split('$').enumerate().map(|(index, part)| match index {
+        0 => part,
+        _ => part.trim_start_matches(name),
+    });
+    let Some(mut rest) = parts.next().and_then(|first| Some(path.split_once(first)?.1)) else { return false };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
 }
 
 /// A log that more servers share says nothing about which of them wrote a line.
@@ -453,6 +472,14 @@ mod tests {
     fn a_request_long_after_the_entry_is_another_one() {
         let quiet = "[notice] 100#100: signal process started";
         joined(&requested(logged(host(), &[&refused(), quiet, quiet, quiet, quiet]), &[BAD]), &[None]);
+    }
+
+    #[test]
+    fn a_path_with_variables_is_known_by_its_constant_parts() {
+        assert!(fits("/var/log/nginx/$host.access.log", "/var/log/nginx/a.test.access.log"));
+        assert!(fits("logs/${host}_$server_port.log", "/srv/web/logs/a.test_80.log"));
+        assert!(!fits("/var/log/nginx/$host.access.log", "/var/log/nginx/error.log"));
+        assert!(!fits("/srv/$host.log", "/var/log/a.log"));
     }
 
     #[test]

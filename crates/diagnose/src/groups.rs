@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
-use snapshot::{Answer, ConnectOutcome, LogKind, Peer, Protocol, Snapshot};
+use snapshot::{Peer, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
+use crate::silence;
 
 /// A group remembers that many different paths.
 const MOST_PATHS: usize = 200;
@@ -121,7 +122,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
     }
     for (index, access) in failures.accesses.iter().enumerate() {
         // A request whose reason stands in the error log is counted there; what the client broke off is no failure here.
-        let tls_port = plain_to_tls(access, view, snapshot);
+        let tls_port = silence::plain_to_tls(access, view, snapshot);
         let failed = access.failed() || tls_port.is_some();
         if access.explained || !failed || access.status == 499 && access.attempts.is_empty() {
             continue;
@@ -132,17 +133,20 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
             continue;
         }
         let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
-        let pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
-        let error_log_speaks =
-            snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
-        if peer.is_none() && !error_log_speaks && !access.tells_upstream {
-            peer = only_dead_peer(access, view, snapshot);
+        let mut pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
+        let speaks = silence::error_log_speaks(view, snapshot, pass.pass.map(|it| &view.passes()[it]));
+        if peer.is_none() && !access.tells_upstream {
+            let met = silence::met_peer(access, view, snapshot, speaks);
+            if let Some((_, routed)) = &met {
+                pass = Place { pass: Some(*routed), peer_in_files: true };
+            }
+            peer = met.map(|(peer, _)| peer);
         }
         peer = tls_port.or(peer);
         let (symptom, errno) = match access.status {
             499 => (Symptom::ClientClosed, None),
             413 => (Symptom::BodyTooLarge, None),
-            _ => made_by_nginx(access, peer.as_ref(), snapshot, error_log_speaks)
+            _ => silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks)
                 .unwrap_or((Symptom::UpstreamStatus, None)),
         };
         let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };
@@ -167,9 +171,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         add(group, access.at, &access.path, Some((index, access)));
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    if !snapshot.logs.iter().any(|it| it.lines.value().is_some()) {
-        groups.extend(probed(view, snapshot));
-    }
+    groups.extend(silence::probed(view, snapshot));
     for group in &mut groups {
         group.paths.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     }
@@ -197,126 +199,6 @@ fn add(group: &mut FailureGroup, at: Timestamp, path: &str, access: Option<(usiz
         None if room => group.paths.push((path.to_owned(), 1)),
         None => {}
     }
-}
-
-/// What nginx met when no error log tells: it made the status itself when the attempt has no header time, and how far the
-/// attempt got shows in its other times. The errno is that of our own attempt.
-fn made_by_nginx(
-    access: &Access,
-    peer: Option<&Peer>,
-    snapshot: &Snapshot,
-    error_log_speaks: bool,
-) -> Option<(Symptom, Option<i32>)> {
-    let sight = snapshot.peers.iter().find(|it| Some(&it.peer) == peer)?;
-    let probe = sight.connect.value().and_then(of_connect);
-    let attempt = access.last_attempt();
-    if !access.tells_times || !matches!(access.status, 502 | 504) {
-        return probe.filter(|_| !error_log_speaks && access.status != 503);
-    }
-    let attempt = attempt.filter(|it| it.header_time.is_none() && it.status == Some(access.status))?;
-    Some(match (access.status, attempt.connect_time) {
-        (504, Some(_)) => (Symptom::ReadTimeout, None),
-        (504, None) => (Symptom::ConnectTimeout, Some(110)),
-        (_, Some(_)) => (Symptom::PrematureClose, None),
-        (_, None) => probe.unwrap_or(match peer {
-            Some(Peer::Unix(_)) => (Symptom::ConnectSocketMissing, None),
-            _ => (Symptom::ConnectRefused, None),
-        }),
-    })
-}
-
-/// The symptom that our own failed attempt to connect stands for; none when it was made.
-fn of_connect(outcome: &ConnectOutcome) -> Option<(Symptom, Option<i32>)> {
-    Some(match outcome {
-        ConnectOutcome::Connected { .. } => return None,
-        ConnectOutcome::TimedOut { .. } => (Symptom::ConnectTimeout, None),
-        ConnectOutcome::Failed { errno } => {
-            let symptom = match errno {
-                2 => Symptom::ConnectSocketMissing,
-                11 => Symptom::ConnectAgain,
-                13 | 1 => Symptom::ConnectPermission,
-                99 => Symptom::ConnectNoAddress,
-                101 => Symptom::ConnectNetUnreachable,
-                110 => Symptom::ConnectTimeout,
-                113 => Symptom::ConnectNoRoute,
-                _ => Symptom::ConnectRefused,
-            };
-            (symptom, Some(*errno))
-        }
-    })
-}
-
-/// The peer that answered 400 because it wants TLS on that port: nginx, Apache httpd and Go say so in plain HTTP. A 400 is
-/// the client's own fault otherwise.
-fn plain_to_tls(access: &Access, view: &View, snapshot: &Snapshot) -> Option<Peer> {
-    if access.status != 400 {
-        return None;
-    }
-    let asked: Vec<Peer> = match access.last_attempt() {
-        Some(attempt) => attempt.addr.iter().filter_map(|it| it.parse().ok()).collect(),
-        None if access.tells_upstream => Vec::new(),
-        None => {
-            let addresses = access.passes.iter().flat_map(|it| view.passes()[*it].addresses(view));
-            addresses.filter_map(|it| it.address.parse().ok()).collect()
-        }
-    };
-    let wants_tls = |peer: &Peer| {
-        let sight = snapshot.peers.iter().find(|it| it.peer == *peer);
-        let mut greetings = sight.into_iter().flat_map(|it| &it.greetings);
-        greetings.any(|it| it.protocol == Protocol::Http && it.answer == Answer::SpokeTls)
-    };
-    asked.into_iter().find(wants_tls)
-}
-
-/// The peer that a request without upstream fields must have met: the one of its pass, if that cannot be connected to.
-fn only_dead_peer(access: &Access, view: &View, snapshot: &Snapshot) -> Option<Peer> {
-    let mut dead = access.passes.iter().flat_map(|it| view.passes()[*it].addresses(view)).filter_map(|it| {
-        let peer: Peer = it.address.parse().ok()?;
-        let sight = snapshot.peers.iter().find(|it| it.peer == peer)?;
-        sight.connect.value().and_then(of_connect).map(|_| peer)
-    });
-    dead.next().filter(|first| dead.all(|it| it == *first))
-}
-
-/// Without any log, our own attempts must do: peers that could not be connected to, as groups without a request.
-fn probed(view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
-    let mut groups: Vec<FailureGroup> = Vec::new();
-    for (index, pass) in view.passes().iter().enumerate() {
-        for address in pass.addresses(view).into_iter().filter(|it| !it.backup && !it.down) {
-            let Ok(peer) = address.address.parse::<Peer>();
-            let sights = snapshot.peers.iter().filter(|it| same_peer(&peer, &it.peer, snapshot));
-            for sight in sights {
-                let Some((symptom, errno)) = sight.connect.value().and_then(of_connect) else { continue };
-                if groups.iter().any(|it| it.peer.as_ref() == Some(&sight.peer)) {
-                    continue;
-                }
-                let server = view
-                    .servers()
-                    .get(pass.server)
-                    .and_then(|it| it.names.first().cloned())
-                    .unwrap_or_default();
-                groups.push(FailureGroup {
-                    symptom,
-                    errno,
-                    peer: Some(sight.peer.clone()),
-                    scheme: pass.scheme.name().to_owned(),
-                    server,
-                    pass: Some(index),
-                    peer_in_files: true,
-                    entries: Vec::new(),
-                    accesses: Vec::new(),
-                    count: 0,
-                    first: snapshot.collected_at,
-                    last: snapshot.collected_at,
-                    statuses: BTreeMap::new(),
-                    hidden: 0,
-                    paths: Vec::new(),
-                    probed: true,
-                });
-            }
-        }
-    }
-    groups
 }
 
 struct Place {

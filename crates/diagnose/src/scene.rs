@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use nginx_conf::{Config, Pass, View};
 use snapshot::{
     Address, Cgroup, Disk, JournalEntry, KernelMessage, Listener, Nginx, Peer, PeerSight, PhpFpm, Process,
-    Reading, Seen, Snapshot, Successes, Unit, UnixListener,
+    Seen, Snapshot, Successes, Unit, UnixListener,
 };
 
 use crate::case::Blind;
 use crate::events::{self, Event};
 use crate::failure::{self, Failures};
 use crate::groups::{self, FailureGroup};
+use crate::silence;
 
 /// Everything that rules look at.
 pub struct Scene<'a> {
@@ -206,12 +207,9 @@ impl<'a> Scene<'a> {
         self.unit(self.nginx?.unit.as_deref()?)
     }
 
-    /// Whether the error log was read, so that its silence means something.
-    pub fn error_log_speaks(&self) -> bool {
-        self.snapshot
-            .logs
-            .iter()
-            .any(|it| it.kind == snapshot::LogKind::Error && matches!(it.lines, Reading::Seen(_)))
+    /// Whether the error log in force for a group was read, so that its silence means something.
+    pub fn error_log_speaks(&self, group: &FailureGroup) -> bool {
+        silence::error_log_speaks(self.view, self.snapshot, self.pass(group))
     }
 }
 

@@ -17,6 +17,9 @@ use super::{Context, window};
 use crate::host::files::{FsFiles, open};
 use crate::nginx::Instance;
 
+/// What a compressed file begins with. Source: RFC 1952.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// How much text is decoded.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -84,12 +87,19 @@ fn record(line: &[u8]) -> Option<(Timestamp, Stream, String)> {
     Some((time.parse().ok()?, stream_of(stream), rest.to_owned()))
 }
 
-/// The text of a compressed log.
-pub fn unpacked(root: &Path, path: &Path) -> io::Result<File> {
+/// The text of a compressed log; none when it is plain. Of one that nginx still writes to, what is there.
+pub fn unpacked(root: &Path, path: &Path) -> io::Result<Option<File>> {
+    let mut packed = open(root, path)?;
+    let mut magic = [0; 2];
+    if packed.read_exact(&mut magic).is_err() || magic != GZIP {
+        return Ok(None);
+    }
+    packed.seek(SeekFrom::Start(0))?;
     let mut file = memory_file()?;
-    io::copy(&mut MultiGzDecoder::new(open(root, path)?).take(MAX_BYTES), &mut file)?;
+    // The end of a file that is being written is no error.
+    let _ = io::copy(&mut MultiGzDecoder::new(packed).take(MAX_BYTES), &mut file);
     file.seek(SeekFrom::Start(0))?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 fn memory_file() -> io::Result<File> {

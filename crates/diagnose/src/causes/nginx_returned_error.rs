@@ -46,8 +46,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let access = Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
     let sure = last.tells_upstream || own.is_unconditional();
-    let quiet =
-        scene.error_log_speaks().then(|| Fact::new("error-log", "nothing was logged about these requests"));
+    let quiet = scene
+        .error_log_speaks(case.group)
+        .then(|| Fact::new("error-log", "nothing was logged about these requests"));
     let finding = if sure {
         confirmed(summary).decisive(own.fact(scene)).decisive(access)
     } else {

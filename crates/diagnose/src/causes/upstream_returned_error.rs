@@ -51,14 +51,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None if status == 503 || status > 504 => confirmed(summary).decisive(fact(format!(
             "$upstream_status is {status}, and nginx has no such answer of its own for an attempt"
         ))),
-        None if case.scene.error_log_speaks() => likely(summary)
+        None if case.scene.error_log_speaks(case.group) => likely(summary)
             .confidence(0.85)
             .supporting(fact(format!("$upstream_status is {status}, {}", times(case.group.count)))),
         None => possible(summary).supporting(fact(format!("$upstream_status is {status}"))),
     };
     let quiet = case
         .scene
-        .error_log_speaks()
+        .error_log_speaks(case.group)
         .then(|| Fact::new("error-log", "nothing was logged about these requests"));
     Ok(told(case, found.supporting_each(quiet)).into())
 }
@@ -67,7 +67,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 fn unsaid(case: &Case) -> Result<Verdict, Blind> {
     let Some(last) = case.accesses().next_back() else { return Ok(Verdict::NotIt) };
     let Some(pass) = route(case) else { return Ok(Verdict::NotIt) };
-    if !case.scene.error_log_speaks() {
+    if !case.scene.error_log_speaks(case.group) {
         return Ok(Verdict::NotIt);
     }
     let status = last.status;
