@@ -519,7 +519,7 @@ pub fn why_not(outage: &Outage) -> String {
 mod tests {
     use super::*;
     use crate::testing::*;
-    use snapshot::Snapshot;
+    use snapshot::{Reading, Snapshot};
 
     const OK: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
     const BAD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.000");
@@ -632,5 +632,65 @@ mod tests {
             good_answers(&Case { scene, group, backend: &backend }).count()
         });
         assert_eq!(count, 1);
+    }
+
+    /// `silent`, whose unit says these things and is stopped by an operator nine seconds before the collection.
+    fn stopped_after(lines: &[(i64, &str, &str)]) -> Snapshot {
+        silent().with(|it| {
+            unit(it, "shop.service", |it| it.exec_start = "/opt/shop/bin/shopd --port 8080".into());
+            journal(it, "shop.service", lines);
+            let stop = [
+                (14, "systemd", "Stopping shop.service - The shop..."),
+                (14, "systemd", "shop.service: Deactivated successfully."),
+                (14, "systemd", "Stopped shop.service - The shop."),
+            ];
+            journal(it, "shop.service", &stop);
+        })
+    }
+
+    #[test]
+    fn a_kill_that_the_service_outlived_is_not_why_it_is_down() {
+        let kill = "shop.service: A process of this unit has been killed by the OOM killer.";
+        became(&stopped_after(&[(30, "systemd", kill)]), "shop.service was stopped, it did not fail");
+    }
+
+    #[test]
+    fn a_bind_that_failed_before_a_later_run_is_settled() {
+        let lines = [
+            (60, "systemd", "Started shop.service - The shop."),
+            (59, "shopd", "Error: listen EADDRINUSE: address already in use 127.0.0.1:8080"),
+            (59, "systemd", "shop.service: Main process exited, code=exited, status=1/FAILURE"),
+            (50, "systemd", "Started shop.service - The shop."),
+        ];
+        let crashed = silent().with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
+                (it.active_state, it.result) = ("failed".into(), "exit-code".into());
+            });
+            journal(it, "shop.service", &lines);
+            let end = "shop.service: Main process exited, code=exited, status=1/FAILURE";
+            journal(it, "shop.service", &[(13, "systemd", end)]);
+        });
+        became(&crashed, "shop.service had served and died");
+        became(&stopped_after(&lines), "shop.service was stopped, it did not fail");
+    }
+
+    #[test]
+    fn a_run_that_answered_in_the_second_of_its_start_had_served() {
+        let died = silent().with(|it| {
+            unit(it, "shop.service", |it| {
+                it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
+                (it.active_state, it.result) = ("failed".into(), "exit-code".into());
+            });
+            let lines = [
+                (13, "systemd", "Started shop.service - The shop."),
+                (13, "systemd", "shop.service: Main process exited, code=exited, status=1/FAILURE"),
+            ];
+            journal(it, "shop.service", &lines);
+            // Log stamps are rounded down to the second.
+            let Reading::Seen(journal) = &mut it.journal else { return };
+            journal.value.iter_mut().for_each(|it| it.at += SignedDuration::from_millis(400));
+        });
+        became(&died, "shop.service had served and died");
     }
 }

@@ -54,3 +54,56 @@ fn is_answered_since(scene: &Scene, group: &FailureGroup) -> bool {
     let between = good.iter().filter(|it| **it >= group.first && **it <= group.last).count();
     since as f64 >= TIMES_MORE * (1.0 + between as f64 / group.count.max(1) as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use jiff::SignedDuration;
+    use snapshot::{Reading, Snapshot};
+
+    const REFUSED: &str = "connect() failed (111: Connection refused)";
+    const OK: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
+    const OTHER: (&str, u16, &str, &str, &str) = ("GET / HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
+
+    /// Two failures, 31 and 30 seconds before the collection, and then these requests.
+    fn failing(message: &str, action: &str, since: &[(&str, u16, &str, &str, &str)]) -> Snapshot {
+        let line = failed(message, action, "http://127.0.0.1:8080/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line, &line]).with(|it| {
+            let Reading::Seen(lines) = &mut it.logs[0].lines else { return };
+            for it in &mut lines.value.lines {
+                it.at -= SignedDuration::from_secs(20);
+                let stamp = jiff::tz::Offset::UTC.to_datetime(it.at).strftime("%Y/%m/%d %H:%M:%S");
+                it.text.replace_range(..19, &stamp.to_string());
+            }
+        });
+        requested(host, since)
+    }
+
+    #[track_caller]
+    fn goes_on_after(message: &str, action: &str, since: &[(&str, u16, &str, &str, &str)], expected: bool) {
+        let found = with_scene(&failing(message, action, since), |scene| {
+            assert_eq!(scene.groups[0].count, 2);
+            goes_on(scene, &scene.groups[0])
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn refused_connections_are_over_once_the_peer_answers_again() {
+        goes_on_after(REFUSED, "connecting to upstream", &[OTHER; 6], false);
+    }
+
+    #[test]
+    fn a_few_answers_do_not_end_what_fails_now_and_then() {
+        goes_on_after(REFUSED, "connecting to upstream", &[OTHER; 4], true);
+    }
+
+    #[test]
+    fn a_page_that_fails_goes_on_failing_however_well_others_do() {
+        let closed = "upstream prematurely closed connection";
+        let reading = "reading response header from upstream";
+        goes_on_after(closed, reading, &[OTHER; 9], true);
+        goes_on_after(closed, reading, &[OK; 9], false);
+    }
+}

@@ -110,3 +110,53 @@ fn in_common(scene: &Scene, findings: &[Vec<&FailureGroup>]) -> Option<String> {
     }
     (everywhere && !same && others).then(|| path.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const READING: &str = "reading response header from upstream";
+
+    /// Two servers of a group whose only process each dies as it gets these paths, in turn.
+    fn dying(paths: &[&str]) -> Snapshot {
+        let ports = [8001, 8002];
+        let line = |(index, path): (usize, &&str)| {
+            let peer = format!("http://127.0.0.1:{}{path}", ports[index % 2]);
+            failed(CLOSED, READING, &peer).replace("/cart", path)
+        };
+        let lines: Vec<String> = paths.iter().enumerate().map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let group = "upstream shop { server 127.0.0.1:8001; server 127.0.0.1:8002; }\n\
+                     server { listen 80; server_name shop.example.com; location / { proxy_pass http://shop; } }";
+        let host = logged(configured(group), &lines).with(|it| {
+            for (pid, port) in [(301, 8001), (302, 8002)] {
+                let address = format!("127.0.0.1:{port}");
+                serving(it, pid, &format!("/usr/bin/node /srv/shop.js {port}"), &address);
+                let unit = format!("node-{pid}.service");
+                let end = format!("{unit}: Main process exited, code=exited, status=1/FAILURE");
+                let seconds: Vec<i64> = (10..10 + paths.len() as i64).collect();
+                for at in seconds {
+                    journal(it, &unit, &[(at, "systemd", &end)]);
+                }
+            }
+        });
+        let well = |address| ("GET / HTTP/1.1", 200, address, "200", "0.004");
+        requested(host, &[well("127.0.0.1:8001"), well("127.0.0.1:8002")])
+    }
+
+    #[test]
+    fn a_request_that_takes_down_each_server_in_turn_is_named() {
+        let report = check(&dying(&["/export"; 4]), "backend-crashed: confirmed");
+        let summary = &report.causes[0].summary;
+        assert!(summary.starts_with("/export takes down every server that gets it"), "{}", outline(&report));
+        assert!(summary.contains("127.0.0.1:8001, 127.0.0.1:8002"), "{summary}");
+    }
+
+    #[test]
+    fn servers_that_die_of_different_requests_have_none_in_common() {
+        let report = check(&dying(&["/export", "/import"]), "backend-crashed: confirmed");
+        assert!(!report.causes[0].summary.contains("takes down"), "{}", outline(&report));
+    }
+}
