@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use snapshot::{
-    Answer, ConnectOutcome, FilterVerdict, Greeting, Neighbour, PathNode, Peer, PeerSight, Protocol, Reading,
-    Reason, Resolution, Route, TlsFlight, Unread, WorkerUser,
+    Answer, ConnectOutcome, FilterVerdict, Greeting, Lookup, Neighbour, PathNode, Peer, PeerSight, Protocol,
+    Reading, Reason, Resolution, Route, TlsFlight, Unread, WorkerUser,
 };
 
 use crate::probe::connect::{self, Target};
@@ -91,6 +91,8 @@ const GREETINGS: Duration = Duration::from_millis(900);
 const COUNTERS_AFTER: Duration = Duration::from_millis(150);
 /// With more peers than these, only the failing ones are greeted.
 const MOST_GREETED: usize = 20;
+/// Addresses that a name has now and had not when nginx dialled it: one that answers is enough.
+const MOST_ELSEWHERE: usize = 2;
 /// Threads that wait at a time.
 const MOST_THREADS: usize = 64;
 const STACK_BYTES: usize = 256 << 10;
@@ -105,6 +107,8 @@ enum Part {
     Greetings(Vec<Greeting>),
     TlsFlight(Option<TlsFlight>),
     Resolution(Reading<Resolution>),
+    /// A connection to another address of the same name.
+    Elsewhere(SocketAddr, Reading<ConnectOutcome>),
 }
 
 /// What the threads share. They own it: one that hangs in a dead file system is left behind at the deadline.
@@ -169,6 +173,12 @@ pub fn look(requests: &[PeerRequest], context: &PeerContext) -> Vec<PeerSight> {
                     Part::Greetings(it) => sight.greetings = it,
                     Part::TlsFlight(it) => sight.tls_flight = it,
                     Part::Resolution(it) => sight.resolution = it,
+                    Part::Elsewhere(address, connect) => {
+                        let mut other = PeerSight::new(Peer::Tcp(address));
+                        (other.schemes, other.name) = (sight.schemes.clone(), sight.name.clone());
+                        other.connect = connect;
+                        sights.push(other);
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return sights,
@@ -246,6 +256,38 @@ impl Task {
         for index in requests {
             // Nobody listens any more after the deadline.
             let _ = answers.send((*index, Part::Resolution(resolution.clone())));
+        }
+        if let Some(resolution) = resolution.value().filter(|_| self.probe != ProbeLevel::None) {
+            self.elsewhere(resolution, requests, answers);
+        }
+    }
+
+    /// Where a failing peer's name points now, and nobody looks yet: does anybody take connections there?
+    fn elsewhere(&self, resolution: &Resolution, requests: &[usize], answers: &Answers) {
+        let found = [&resolution.system].into_iter().chain(resolution.resolvers.iter().map(|it| &it.1));
+        let ips = found.filter_map(|it| if let Lookup::Found(ips) = it { Some(ips) } else { None }).flatten();
+        let failing = requests.iter().filter(|it| self.requests[**it].failing);
+        let port = |it: &usize| match self.requests[*it].peer {
+            Peer::Tcp(dialled) => Some((*it, dialled.port())),
+            _ => None,
+        };
+        let ports: Vec<(usize, u16)> = failing.filter_map(port).collect();
+        let mut dialled: Vec<SocketAddr> = Vec::new();
+        for ip in ips {
+            for (index, port) in &ports {
+                let address = SocketAddr::new(*ip, *port);
+                let known = dialled.contains(&address)
+                    || self.requests.iter().any(|it| it.peer == Peer::Tcp(address));
+                let timeout = self.until(CONNECT).saturating_duration_since(Instant::now());
+                if known || dialled.len() >= MOST_ELSEWHERE || timeout.is_zero() {
+                    continue;
+                }
+                dialled.push(address);
+                let (outcome, stream) = connect::attempt(&Target::Tcp(address), timeout);
+                stream.into_iter().for_each(probe::hang_up);
+                let connect = Reading::seen(outcome, format!("connect() to {address}"), self.now);
+                let _ = answers.send((*index, Part::Elsewhere(address, connect)));
+            }
         }
     }
 
