@@ -15,6 +15,7 @@ usage: cargo xtask check                     formatting, lints, generated files
        cargo xtask lab [--only GLOB]... [--record | --prove | --shell]
                                              runs cases; --record keeps captures, --prove tests the cases themselves,
                                              --shell opens a shell in the broken host
+       cargo xtask build                     the program as one static binary, which runs on any Linux; prints its path
        cargo xtask new-cause ID              a new file for a root cause, with a failing test";
 
 fn main() -> ExitCode {
@@ -37,6 +38,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["test"] => test::run(true),
         ["test", "--no-lab"] => test::run(false),
         ["lab", options @ ..] => lab::run(options),
+        ["build"] => {
+            println!("{}", tools::build_release()?.display());
+            Ok(true)
+        }
         ["new-cause", id] => new_cause::run(id).map(|()| true),
         _ => bail!("{USAGE}"),
     }

@@ -40,10 +40,24 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Builds the program as it is shipped, and says where it lies.
+/// Builds the program as it is shipped, linked statically, and says where it lies.
 pub fn build_release() -> Result<PathBuf> {
-    let built = cargo().args(["build", "--release", "--package", "why502"]).status();
+    let triple = host()?;
+    let built = cargo()
+        .args(["build", "--release", "--package", "why502", "--target", &triple])
+        // With --target the flags are for the program alone; procedural macros cannot be linked so.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .status();
     ensure!(built.context("cannot start cargo")?.success(), "why502 does not build");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root().join(target).join("release/why502"))
+    Ok(root().join(target).join(triple).join("release/why502"))
+}
+
+/// The target that this toolchain builds for by default, as `rustc -vV` names it.
+fn host() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(rustc).arg("-vV").output().context("cannot start rustc")?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let host = said.lines().find_map(|it| it.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    Ok(host.to_owned())
 }
