@@ -16,14 +16,19 @@ mod probe;
 mod task;
 #[cfg(test)]
 mod testing;
+mod trial;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use snapshot::Snapshot;
 
 pub use peer::ProbeLevel;
+pub use trial::Url;
+
+/// What a trial leaves of the time for everything else.
+const FOR_THE_REST: Duration = Duration::from_secs(3);
 
 /// What to collect, and how much time it may take.
 #[derive(Debug, Clone)]
@@ -42,6 +47,8 @@ pub struct Request {
     pub deadline: Duration,
     /// An address, as nginx logs it, that is looked at in any case.
     pub peer: Option<String>,
+    /// A URL that is really asked for, through nginx and straight from its peers, before everything else is read.
+    pub url: Option<Url>,
 }
 
 /// A span of time, before it is known what "now" is.
@@ -64,19 +71,24 @@ impl Default for Request {
             probe: ProbeLevel::Full,
             deadline: Duration::from_secs(3),
             peer: None,
+            url: None,
         }
     }
 }
 
 /// Collects a snapshot of this host. Never fails: what cannot be read is [`snapshot::Unread`].
 pub fn collect(request: &Request) -> Snapshot {
-    plan::run(request)
+    let Some(url) = &request.url else { return plan::run(request) };
+    let started = Instant::now();
+    let for_the_rest = FOR_THE_REST.min(request.deadline / 2);
+    let trial = trial::run(url, request, started + request.deadline - for_the_rest);
+    let rest = Request { deadline: request.deadline.saturating_sub(started.elapsed()), ..request.clone() };
+    // The window of what follows ends after the trial, and so holds what it left in the logs.
+    Snapshot { trial, ..plan::run(&rest) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]

@@ -274,6 +274,7 @@ pub fn run(request: &Request) -> Snapshot {
         backend_logs,
         peers,
         changes,
+        trial: Reading::not_asked(),
     }
 }
 

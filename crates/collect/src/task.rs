@@ -33,6 +33,19 @@ pub fn start<T: Send + 'static>(
 }
 
 impl<T> Task<T> {
+    /// The same once it has ended, or at that moment.
+    pub fn wait(self, until: Instant) -> Task<T> {
+        match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Err(_) => self,
+            Ok(result) => {
+                let (sender, receiver) = mpsc::channel();
+                // The receiver is at hand.
+                let _ = sender.send(result);
+                Task { receiver, source: self.source }
+            }
+        }
+    }
+
     /// The result, or why there is none.
     pub fn finish(self, deadline: Instant) -> Result<T, Unread> {
         let left = deadline.saturating_duration_since(Instant::now());

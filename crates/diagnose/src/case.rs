@@ -98,6 +98,9 @@ impl<'s, 'a> Case<'s, 'a> {
                 let says = format!("{}{errno}{action}, {}", entry.message, times(self.group.count));
                 Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)
             }
+            (None, Some(access)) if access.trial => {
+                Fact::new("probe", access.line.clone()).reference(access.reference.clone()).at(access.at)
+            }
             (None, Some(access)) => {
                 let says =
                     format!("status {} for {}, {}", access.status, access.path, times(self.group.count));

@@ -11,6 +11,7 @@ use crate::reload;
 use crate::report::{Check, CheckState, Finding};
 use crate::scene::Scene;
 use crate::service::Backend;
+use crate::trial;
 
 /// Below that share of free space or inodes a filesystem deserves a look.
 const DISK_FREE_WARN: f64 = 0.05;
@@ -35,7 +36,8 @@ pub fn checklist(
         ("network", network(scene)),
         ("recent-changes", recent_changes(scene, causes)),
     ];
-    let numbered = steps.into_iter().zip(1..);
+    let trial = trial::step(scene).map(|it| ("url", it));
+    let numbered = steps.into_iter().chain(trial).zip(1..);
     numbered.map(|((id, (state, says)), step)| Check { id, step, state, says }).collect()
 }
 

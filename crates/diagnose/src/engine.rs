@@ -16,6 +16,8 @@ use crate::causes::CAUSES;
 use crate::checks;
 use crate::groups::FailureGroup;
 use crate::moments::moments;
+use crate::trial;
+use crate::undecided::{Undecided, next_look};
 use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
@@ -52,6 +54,7 @@ pub fn report(scene: &Scene) -> Report {
         Err(Blind { what: "the peer".into(), why: "nginx chose none".into(), remedy: String::new() });
     let mut drafts: Vec<Draft> = Vec::new();
     let mut unexplained: Vec<usize> = Vec::new();
+    let mut undecided = Undecided::default();
     let mut blind: Vec<(&'static Cause, Blind)> = Vec::new();
     let mut host = judge_host(scene);
     blind.append(&mut host.blind);
@@ -60,7 +63,8 @@ pub fn report(scene: &Scene) -> Report {
     }
     for (index, group) in scene.groups.iter().enumerate().filter(|(_, it)| is_failure(scene, it)) {
         let backend = group.peer.as_ref().and_then(|it| backends.get(it)).unwrap_or(&nothing);
-        let mut judged = judge(&Case { scene, group, backend });
+        let case = Case { scene, group, backend };
+        let mut judged = judge(&case);
         if group.probed {
             // That an address cannot be dialled now does not prove that a request failed.
             judged
@@ -68,6 +72,10 @@ pub fn report(scene: &Scene) -> Report {
                 .iter_mut()
                 .for_each(|(_, found)| found.certainty = found.certainty.min(Certainty::Likely));
         }
+        if judged.found.is_empty() {
+            undecided.note(index, &judged.blind, &judged.ruled_out);
+        }
+        add_trial(&case, &mut judged.found);
         // Beside a sure cause only what could lie below it is still worth seeing.
         let sure: Vec<&Cause> = judged
             .found
@@ -87,7 +95,25 @@ pub fn report(scene: &Scene) -> Report {
     }
     drafts = merge(drafts);
     hang_consequences(scene, &mut drafts, &mut unexplained);
-    finish(scene, drafts, unexplained, blind, &backends)
+    finish(scene, drafts, (unexplained, undecided), blind, &backends)
+}
+
+/// Puts a request of our own beside what was found about it. That the same went well without nginx speaks against every
+/// fault of the backend itself.
+fn add_trial(case: &Case, found: &mut [(&'static Cause, Found)]) {
+    let Some(fact) = trial::fact(case) else { return };
+    for (cause, found) in found {
+        if found.evidence.iter().any(|it| it.says == fact.says) {
+            continue;
+        }
+        let of_backend = cause.id.starts_with("backend-") || cause.id.ends_with("-pool-exhausted");
+        let mut with_fact = found.clone();
+        with_fact = match of_backend && trial::went_well_without_nginx(case) {
+            true => with_fact.contradicting(fact.clone()),
+            false => with_fact.supporting(fact.clone()),
+        };
+        *found = proven(with_fact);
+    }
 }
 
 fn backends<'a>(scene: &Scene<'a>) -> HashMap<Peer, Result<Backend<'a>, Blind>> {
@@ -375,7 +401,7 @@ fn name_leads_to(scene: &Scene, name: &str, peer: Option<&Peer>) -> bool {
 fn finish(
     scene: &Scene,
     mut drafts: Vec<Draft>,
-    unexplained: Vec<usize>,
+    (unexplained, undecided): (Vec<usize>, Undecided),
     blind: Vec<(&'static Cause, Blind)>,
     backends: &HashMap<Peer, Result<Backend, Blind>>,
 ) -> Report {
@@ -401,11 +427,13 @@ fn finish(
     let verdict = match () {
         () if !causes.is_empty() => Verdict::Faulty,
         () if unexplained.iter().any(visible) => Verdict::Inconclusive,
+        () if trial::unanswered(scene).is_some() => Verdict::Inconclusive,
         () if !hidden.is_empty() || !unexplained.is_empty() => Verdict::Degraded,
         () if too_little_seen(scene).is_some() => Verdict::Inconclusive,
         () => Verdict::Healthy,
     };
     let host = &scene.snapshot.host;
+    let undecided = Some(undecided).filter(|_| verdict == Verdict::Inconclusive).unwrap_or_default();
     Report {
         host: host.name.clone(),
         kernel: host.kernel.clone(),
@@ -417,6 +445,9 @@ fn finish(
         window: scene.snapshot.window,
         verdict,
         summary: summary(scene, verdict, &causes, &hidden, &unexplained, total),
+        candidates: undecided.candidates(scene, &unexplained),
+        ruled_out: undecided.ruled_out(&unexplained),
+        next_look: (verdict == Verdict::Inconclusive).then(|| next_look(scene, &unexplained)).flatten(),
         moments: moments(scene, &causes.iter().chain(&hidden).collect::<Vec<_>>(), backends),
         checks: checks::checklist(scene, &causes, backends),
         causes,
@@ -511,6 +542,9 @@ fn too_little_seen(scene: &Scene) -> Option<&'static str> {
     if scene.nginx.is_none() {
         return Some("no nginx was found on this host");
     }
+    if trial::went_well(scene).is_some() {
+        return None;
+    }
     let logs = scene.snapshot.logs.iter();
     let seen = logs.clone().filter(|it| it.lines.value().is_some()).count();
     let lines = logs.filter_map(|it| it.lines.value()).any(|it| it.read_total > 0);
@@ -534,6 +568,10 @@ fn summary(
         Verdict::Degraded if !hidden.is_empty() => {
             format!("{} Retries hid it from every client so far.", sentence(&hidden[0].summary))
         }
+        Verdict::Inconclusive if unexplained.is_empty() && trial::unanswered(scene).is_some() => {
+            let tried = trial::unanswered(scene).unwrap_or_default();
+            format!("{tried}. Nothing that could be seen explains it.")
+        }
         Verdict::Inconclusive if unexplained.is_empty() => {
             let why = too_little_seen(scene).unwrap_or("too little could be seen");
             format!("Cannot tell: {why}.")
@@ -550,11 +588,12 @@ fn summary(
         Verdict::Healthy => {
             let nginx = scene.nginx.map(|it| format!("nginx {} runs", it.version)).unwrap_or_default();
             let since = scene.clock(scene.snapshot.window.from);
+            let tried = trial::went_well(scene).map(|it| format!(" {it}.")).unwrap_or_default();
             match total {
                 Some(total) => {
-                    format!("{nginx}; {} since {since}, no gateway failure.", plural(total, "request"))
+                    format!("{nginx}; {} since {since}, no gateway failure.{tried}", plural(total, "request"))
                 }
-                None => format!("{nginx}; no gateway failure was logged since {since}."),
+                None => format!("{nginx}; no gateway failure was logged since {since}.{tried}"),
             }
         }
     }
@@ -601,7 +640,7 @@ fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindS
 }
 
 fn notes(scene: &Scene) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = trial::passed_on(scene).into_iter().collect();
     for problem in scene.config.problems.iter().take(5) {
         notes.push(format!("configuration: {}", scene.problem(problem)));
     }

@@ -91,6 +91,8 @@ pub struct Access {
     pub log: usize,
     /// Where the format tells nothing about upstreams: the passes that its path can have led to, as indices into the view's.
     pub passes: Vec<usize>,
+    /// It was our own request, of which no log tells.
+    pub trial: bool,
 }
 
 impl Access {
@@ -164,6 +166,7 @@ pub fn read(snapshot: &Snapshot) -> Failures {
             }
         }
     }
+    crate::trial::add(&mut all, snapshot);
     all.entries.sort_by_key(|it| it.at);
     all.accesses.sort_by_key(|it| it.at);
     all.notices.sort_by_key(|it| it.at);
@@ -298,6 +301,7 @@ fn read_access(format: &Format, log: &LogFile, index: usize, line: &LogLine) -> 
         explained: false,
         log: index,
         passes: Vec::new(),
+        trial: false,
     })
 }
 

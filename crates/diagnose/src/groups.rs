@@ -8,7 +8,7 @@ use nginx_logs::Symptom;
 use snapshot::{Peer, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
-use crate::silence;
+use crate::{silence, trial};
 
 /// A group remembers that many different paths.
 const MOST_PATHS: usize = 200;
@@ -146,7 +146,8 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         let (symptom, errno) = match access.status {
             499 => (Symptom::ClientClosed, None),
             413 => (Symptom::BodyTooLarge, None),
-            _ => silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks)
+            _ => trial::symptom(access, peer.as_ref(), pass.pass.map(|it| &view.passes()[it]), snapshot)
+                .or_else(|| silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks))
                 .unwrap_or((Symptom::UpstreamStatus, None)),
         };
         let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };

@@ -40,6 +40,8 @@ mod story;
 #[cfg(test)]
 mod testing;
 mod tls_talk;
+mod trial;
+mod undecided;
 mod verdict;
 mod vitals;
 

@@ -15,6 +15,9 @@ pub fn merge(mut first: Report, other: Report) -> Report {
         first.verdict = other.verdict;
         first.summary = other.summary;
         first.checks = other.checks;
+        first.candidates = other.candidates;
+        first.ruled_out = other.ruled_out;
+        first.next_look = other.next_look;
     }
     // Where one instance is the other's backend, both tell of the same fault; the end that knows the peer says more.
     let known = |it: &Finding, list: &[Finding]| {

@@ -37,6 +37,12 @@ pub struct Report {
     pub hidden: Vec<Finding>,
     /// Every kind of failure that was seen, explained or not.
     pub symptoms: Vec<SymptomLine>,
+    /// Where no cause was found: those that it can still be, the likeliest first.
+    pub candidates: Vec<Candidate>,
+    /// Where no cause was found: those that it is not.
+    pub ruled_out: Vec<RuledOut>,
+    /// Where no cause was found: a command that makes the next observation.
+    pub next_look: Option<String>,
     /// What happened around the failures, in the order of time.
     pub moments: Vec<Moment>,
     /// The operators' checklist.
@@ -230,6 +236,15 @@ pub struct SymptomLine {
     pub sample_reference: String,
     /// The example itself.
     pub sample_line: String,
+}
+
+/// A cause that may be, and that nothing seen speaks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Which one.
+    pub cause: &'static Cause,
+    /// What would decide; empty where that is what the page of the cause says.
+    pub decides: String,
 }
 
 /// Something that happened, such as a restart or a change of a file.

@@ -146,7 +146,7 @@ pub fn made_by_nginx(
 }
 
 /// The symptom that our own failed attempt to connect stands for; none when it was made.
-fn of_connect(outcome: &ConnectOutcome) -> Option<(Symptom, Option<i32>)> {
+pub fn of_connect(outcome: &ConnectOutcome) -> Option<(Symptom, Option<i32>)> {
     Some(match outcome {
         ConnectOutcome::Connected { .. } => return None,
         ConnectOutcome::TimedOut { .. } => (Symptom::ConnectTimeout, None),

@@ -27,6 +27,8 @@ pub struct Case {
     pub fix: bool,
     /// The user that the program runs as.
     pub user: &'static str,
+    /// More arguments of the program.
+    pub args: &'static str,
     /// The program's `--since`.
     pub window: &'static str,
     /// The bash text itself.
@@ -71,6 +73,7 @@ impl Case {
                 "" => "root",
                 user => user,
             },
+            args: value("args"),
             window: match value("window") {
                 "" => "10m",
                 window => window,
@@ -98,8 +101,8 @@ mod tests {
     use super::*;
 
     /// The keys a header may have.
-    const KEYS: [&str; 10] =
-        ["about", "expect", "also", "forbid", "peer", "status", "log", "fix", "user", "window"];
+    const KEYS: [&str; 11] =
+        ["about", "expect", "also", "forbid", "peer", "status", "log", "fix", "user", "args", "window"];
 
     #[test]
     fn every_case_says_what_it_is_about_and_what_it_expects() {

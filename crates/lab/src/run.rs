@@ -110,7 +110,7 @@ pub fn record(case: &Case, binary: &Path, to: &Path) -> Result<()> {
     let (host, _) = prepare(case)?;
     install(&host, binary)?;
     let file = "/tmp/capture.json.gz";
-    let made = host.run(&format!("exec why502 capture -o {file}"), PROGRAM_LIMIT, "root")?;
+    let made = host.run(&format!("exec why502 capture {} -o {file}", case.args), PROGRAM_LIMIT, "root")?;
     ensure!(made.status.success(), "`why502 capture` failed: {}", tail(&made.stderr));
 
     let folder = to.join(case.name);
@@ -172,7 +172,7 @@ pub(crate) fn install(host: &Host, binary: &Path) -> Result<()> {
 
 /// Asks the installed program, as the case's user and about the case's window.
 pub(crate) fn ask(host: &Host, case: &Case, arguments: &str) -> Result<Output> {
-    let ask = format!("cd /; exec why502 diagnose --since {} {arguments}", case.window);
+    let ask = format!("cd /; exec why502 diagnose --since {} {} {arguments}", case.window, case.args);
     host.run(&ask, PROGRAM_LIMIT, case.user)
 }
 

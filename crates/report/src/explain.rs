@@ -130,7 +130,7 @@ fn section(cause: &Cause, heading: &str) -> Option<&'static str> {
 }
 
 /// What decides that it is this cause: the first sentence of "How we know".
-fn how_we_know(cause: &Cause) -> String {
+pub(crate) fn how_we_know(cause: &Cause) -> String {
     let paragraph = section(cause, "How we know").unwrap_or("").lines().map(str::trim);
     let paragraph: Vec<&str> = paragraph.take_while(|it| !it.is_empty()).collect();
     let paragraph = paragraph.join(" ");

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use diagnose::{
-    BlindSpot, Cause, Certainty, CheckState, Edit, Evidence, Finding, Fix, FixKind, Impact, Report,
-    SymptomLine, Verdict, Weight,
+    BlindSpot, Candidate, Cause, Certainty, CheckState, Edit, Evidence, Finding, Fix, FixKind, Impact,
+    Report, SymptomLine, Verdict, Weight,
 };
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use crate::explain::how_we_know;
 use crate::visible::visible;
 
 const COSTS_SHOWN: usize = 4;
@@ -288,30 +289,29 @@ pub(crate) fn shortened(line: &str) -> String {
     }
 }
 
-/// Where no cause was found: which ones fit what was seen, those first that a blind spot may hide.
-pub(crate) fn candidates(report: &Report) -> Vec<&'static Cause> {
-    let hidden_by_blind_spots =
-        |cause: &Cause| report.blind_spots.iter().any(|it| it.costs.contains(&cause.id));
-    let mut fitting: Vec<&Cause> = diagnose::causes()
-        .iter()
-        .copied()
-        .filter(|cause| report.symptoms.iter().any(|it| cause.explains.contains(&it.symptom)))
-        .collect();
-    fitting.sort_by_key(|it| !hidden_by_blind_spots(it));
-    fitting
+/// Where no cause was found: what it can still be, what that means, and what would decide.
+pub(crate) fn candidates(report: &Report) -> Vec<(&'static Cause, String)> {
+    let decides = |it: &Candidate| match it.decides.as_str() {
+        "" => how_we_know(it.cause).replace('`', ""),
+        decides => decides.to_owned(),
+    };
+    report.candidates.iter().map(|it| (it.cause, decides(it))).collect()
 }
 
-/// The observation that settles most of the candidates.
-pub(crate) fn next_look(report: &Report) -> Option<String> {
-    let fitting = candidates(report);
+/// What to do next where no cause was found: what settles most of the candidates, and one more request.
+pub(crate) fn next_looks(report: &Report) -> (Option<String>, Option<&str>) {
     let settles = |it: &BlindSpot| {
-        let of_the_fitting =
-            it.costs.iter().filter(|&id| fitting.iter().any(|cause| cause.id == *id)).count();
-        (of_the_fitting, it.costs.len())
+        let open = it.costs.iter().filter(|&id| report.candidates.iter().any(|it| it.cause.id == *id));
+        (open.count(), it.costs.len())
     };
-    let best = report.blind_spots.iter().filter(|it| !it.remedy.is_empty()).max_by_key(|it| settles(it))?;
-    Some(format!("{}, to see this: {}", best.remedy, best.what))
+    let best = report.blind_spots.iter().filter(|it| !it.remedy.is_empty()).max_by_key(|it| settles(it));
+    let best = best.map(|it| format!("{}, to see this: {}", it.remedy, it.what));
+    (best, report.next_look.as_deref())
 }
+
+/// What the command of the second look does, for those who are about to run it.
+pub(crate) const ONE_REQUEST: &str =
+    "This makes one real GET request, through nginx and straight from its backend, and tells them apart:";
 
 /// What was not seen, by what would settle it: one remedy, usually "run as root", often opens several eyes.
 pub(crate) fn not_seen(blind_spots: &[BlindSpot]) -> Vec<(&str, Vec<String>)> {

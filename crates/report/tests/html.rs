@@ -138,7 +138,7 @@ fn a_healthy_host_has_no_chart() {
 #[test]
 fn without_a_cause_the_page_says_what_is_known() {
     let html = render(&inconclusive());
-    for heading in ["What is known", "Look there next", "It could be", "Not seen"] {
+    for heading in ["What is known", "Look there next", "It could be, and this would decide", "Not seen"] {
         assert!(html.contains(&format!(">{heading}</h")), "{heading}");
     }
 }

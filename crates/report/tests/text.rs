@@ -34,13 +34,7 @@ fn hidden_failures_are_told_as_hidden() {
 #[test]
 fn without_a_cause_the_candidates_and_the_next_look_are_named() {
     let text = plain(&inconclusive());
-    let (seen, rest) = text.split_once("\nIt could be\n").expect("candidates");
-    insta::assert_snapshot!(seen);
-    // What a blind spot hides comes before what was looked at in vain.
-    let hidden = ["  1. backend-oom-killed: ", "  1. wrong-upstream-port: "];
-    assert!(hidden.iter().any(|it| rest.starts_with(it)), "{rest}");
-    let (_, rest) = rest.split_once("\nLook there next\n").expect("advice");
-    insta::assert_snapshot!(rest);
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod peer;
 mod process;
 mod reading;
 mod systemd;
+mod trial;
 
 pub use backend::*;
 pub use capture::*;
@@ -26,6 +27,7 @@ pub use peer::*;
 pub use process::*;
 pub use reading::*;
 pub use systemd::*;
+pub use trial::*;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,6 +69,9 @@ pub struct Snapshot {
     pub peers: Vec<PeerSight>,
     /// Files that changed shortly before the collection: configuration, units, binaries, certificates.
     pub changes: Reading<Vec<Change>>,
+    /// One real request, made before everything else was read; not asked for unless the operator did.
+    #[serde(default = "Reading::not_asked")]
+    pub trial: Reading<Trial>,
 }
 
 /// A span of time.
@@ -108,6 +113,7 @@ impl Snapshot {
             backend_logs: Vec::new(),
             peers: Vec::new(),
             changes: Reading::seen(Vec::new(), "stat", now),
+            trial: Reading::not_asked(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What people type. Each verb's help ends with examples.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use collect::Url;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::moment;
@@ -67,6 +69,7 @@ pub enum Verb {
 const DIAGNOSE_EXAMPLES: &str = "\
 Examples:
   why502 diagnose --since 2h
+  why502 diagnose --url https://shop.example.com/cart
   why502 diagnose --server shop.example.com --format json
   why502 diagnose --bundle why502-web-1.json.gz
   why502 diagnose --format html > outage.html";
@@ -155,7 +158,7 @@ pub struct Diagnose {
     pub look: Look,
 
     /// Reads what `why502 capture` wrote, instead of this host
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "pid", "config", "prefix"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "pid", "config", "prefix", "url"])]
     pub bundle: Option<PathBuf>,
 
     /// Tells only of that server, by the first name in its server_name
@@ -197,9 +200,13 @@ pub struct Look {
     #[arg(long, value_name = "HOW", default_value = "full")]
     pub probe: Probe,
 
-    /// How long looking may take
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = moment::timeout)]
-    pub timeout: SignedDuration,
+    /// Really asks for that URL: one GET request through this host's nginx, the same straight from its backends
+    #[arg(long, value_name = "URL", value_parser = Url::from_str, conflicts_with = "until")]
+    pub url: Option<Url>,
+
+    /// How long looking may take [default: 3s; with --url 12s]
+    #[arg(long, value_name = "TIME", value_parser = moment::timeout)]
+    pub timeout: Option<SignedDuration>,
 }
 
 /// How a report looks.

@@ -12,13 +12,19 @@ use jiff::Timestamp;
 use report::{explain, narrow, render};
 use snapshot::{Snapshot, read_capture, write_capture};
 
-use crate::arguments::{Capture, Cli, Diagnose, Explain, Format, Look, Probe, ReportFormat, ShowReport, Verb};
+use crate::arguments::{
+    Capture, Cli, Diagnose, Explain, Format, Look, Probe, ReportFormat, ShowReport, Verb,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{lab, output};
 
 /// How far back to look, unless asked otherwise.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// How long looking may take, unless asked otherwise.
+const USUAL: Duration = Duration::from_secs(3);
+/// The same with a request of our own, which may have to wait for an answer.
+const WITH_A_TRIAL: Duration = Duration::from_secs(12);
 /// The longest line that is worth explaining: nginx cuts its own at 2 KiB, other programs are more talkative.
 const LINE_MAX_BYTES: u64 = 64 << 10;
 /// The recorded incident of `why502 demo`.
@@ -102,8 +108,13 @@ fn request(look: Look, peer: Option<String>) -> Result<Request, Failure> {
             Probe::Connect => ProbeLevel::Connect,
             Probe::None => ProbeLevel::None,
         },
-        deadline: look.timeout.unsigned_abs(),
+        deadline: match (look.timeout, &look.url) {
+            (Some(timeout), _) => timeout.unsigned_abs(),
+            (None, Some(_)) => WITH_A_TRIAL,
+            (None, None) => USUAL,
+        },
         peer,
+        url: look.url,
     })
 }
 

@@ -101,7 +101,7 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 }
 
 /// `path`, which begins with `/`, as it is opened from here.
-pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 

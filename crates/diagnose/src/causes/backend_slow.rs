@@ -1,5 +1,5 @@
 use crate::rule::*;
-use crate::vitals;
+use crate::{trial, vitals};
 
 cause! {
     /// The backend answers correctly, but later than the read timeout that applies to that location.
@@ -36,7 +36,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let meanwhile = vitals::answered_meanwhile(case);
     let spoken = vitals::answers_greeting(case);
-    if spoken == Some(false) && meanwhile.is_empty() {
+    if spoken == Some(false) && meanwhile.is_empty() && slow_without_nginx(case).is_none() {
         return Ok(Verdict::ruled_out("it does not answer a greeting either"));
     }
     if let Some((_, pool)) = backend.pool
@@ -44,6 +44,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     {
         return Ok(Verdict::ruled_out(format!("pool {} was out of children", pool.name)));
     }
+    let straight = slow_without_nginx(case);
     let silent = spoken == Some(false);
     let pool = vitals::is_pool(backend.kind) || vitals::may_have_threads(backend.kind);
     if silent && backend.local && pool {
@@ -76,7 +77,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     });
     let greeting = vitals::greeting_fact(case);
     let quick_otherwise = vitals::usually_quick(case);
-    let mut found = match others {
+    // Our request may have waited for a free worker rather than for the page, unless some had nothing to do.
+    let idle = |pool: &snapshot::PhpPool| pool.children.iter().any(|it| it.busy == Some(false));
+    let may_have_queued = pool && others.is_none() && !backend.pool.is_some_and(|(_, pool)| idle(pool));
+    let mut found = match straight.or(others) {
+        Some(fact) if may_have_queued => likely(summary).supporting(fact),
         // A page that is quick otherwise is late for another reason than its own work; a silent server was busy.
         Some(fact) => confirmed(summary).decisive(fact).only_likely_if(silent || !quick_otherwise.is_empty()),
         None if spoken == Some(true) && quick_otherwise.is_empty() => likely(summary),
@@ -135,6 +140,19 @@ pub fn span(seconds: f64) -> String {
     } else {
         format!("{} s", (seconds * 10.0).round() / 10.0)
     }
+}
+
+/// That the very request takes too long without nginx as well.
+fn slow_without_nginx(case: &Case) -> Option<Fact> {
+    let limit = scene_limit(case)?;
+    let straight = trial::straight(case)?;
+    let took = straight.answered().map(|it| it.header_seconds).filter(|it| *it > limit)?;
+    let says = format!("straight from {} the same request took {}", straight.to, span(took));
+    Some(Fact::new("probe", says).at(straight.sent_at))
+}
+
+fn scene_limit(case: &Case) -> Option<f64> {
+    case.scene.pass(case.group).map(|it| it.settings.read_timeout.value.as_secs_f64())
 }
 
 /// What PHP-FPM's slow log says about the pool near the failures.

@@ -1,6 +1,7 @@
 use crate::edits::Edits;
 use crate::reload;
 use crate::rule::*;
+use crate::trial;
 use nginx_conf::{Pass, Settings};
 
 cause! {
@@ -32,9 +33,14 @@ cause! {
 const GENEROUS_BYTES: u64 = 32 << 10;
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
-    let Some(last) = case.entries().next_back() else { return Ok(Verdict::NotIt) };
-    let says = format!("\"{}\", {}", last.message, times(case.group.count));
-    let decisive = Fact::new("error-log", says).reference(last.reference.clone()).at(last.at);
+    let decisive = match (case.entries().next_back(), measured(case)) {
+        (Some(last), _) => {
+            let says = format!("\"{}\", {}", last.message, times(case.group.count));
+            Fact::new("error-log", says).reference(last.reference.clone()).at(last.at)
+        }
+        (None, Some(measured)) => measured,
+        (None, None) => return Ok(Verdict::NotIt),
+    };
     let peer = case.peer_name();
     let paths = case.group.paths.len();
     let of = match case.group.paths.first() {
@@ -75,6 +81,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     Ok(found
         .supporting(configured)
+        .supporting_each(case.entries().next().and_then(|_| measured(case)))
         .supporting_each(good_ones(case))
         .fix_maybe(raise(case, pass))
         .fix(Fix::repair(
@@ -83,6 +90,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Keep session data out of cookies; a response header above 8 KiB fails at most proxies")
         .into())
+}
+
+/// The size of the header that the peer sends us for the same request.
+fn measured(case: &Case) -> Option<Fact> {
+    let straight = trial::straight(case)?;
+    let size = straight.answered()?.header_bytes;
+    let says =
+        format!("straight from {} the response header of the same request has {size} bytes", straight.to);
+    Some(Fact::new("probe", says).at(straight.sent_at))
 }
 
 /// That other requests to the same peer are answered.

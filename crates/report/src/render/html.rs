@@ -6,7 +6,7 @@ mod chart;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use diagnose::{Check, CheckState, Edit, Finding, Fix, Report, Verdict, Weight};
+use diagnose::{Check, CheckState, Edit, Finding, Fix, Report, RuledOut, Verdict, Weight};
 
 use crate::visible::{visible, visible_lines};
 use crate::words::{self, Clock, Piece};
@@ -117,13 +117,7 @@ fn finding(out: &mut String, it: &Finding, number: &str, open: bool, report: &Re
         out.push_str("<h3>Keep it from coming back</h3>\n");
         list(out, &it.prevent);
     }
-    if !it.ruled_out.is_empty() {
-        out.push_str("<h3>Ruled out</h3>\n<ul class=\"plain\">\n");
-        for it in &it.ruled_out {
-            _ = writeln!(out, "<li><code>{}</code>: {}</li>", escaped(it.id), prose(&it.because));
-        }
-        out.push_str("</ul>\n");
-    }
+    ruled_out(out, &it.ruled_out);
     about(out, it);
     out.push_str(if open { "</section>\n" } else { "</details>\n</section>\n" });
 }
@@ -229,9 +223,9 @@ fn marked(text: &str) -> String {
 
 /// What failed, what it could be and where to look, when nothing says why.
 fn undecided(out: &mut String, report: &Report, clock: Clock) {
-    let fitting = words::candidates(report);
-    let look = words::next_look(report);
-    if report.symptoms.is_empty() && fitting.is_empty() && look.is_none() {
+    let candidates = words::candidates(report);
+    let (look, command) = words::next_looks(report);
+    if report.symptoms.is_empty() && candidates.is_empty() && look.is_none() && command.is_none() {
         return;
     }
     out.push_str("<section>\n<h2>What is known</h2>\n");
@@ -251,17 +245,37 @@ fn undecided(out: &mut String, report: &Report, clock: Clock) {
         }
         out.push_str("</ul>\n");
     }
+    if look.is_some() || command.is_some() {
+        out.push_str("<h3>Look there next</h3>\n");
+    }
     if let Some(look) = look {
-        _ = writeln!(out, "<h3>Look there next</h3>\n<p>{}</p>", prose(&look));
+        paragraph(out, "", &look);
     }
-    if !fitting.is_empty() {
-        out.push_str("<h3>It could be</h3>\n<ul class=\"plain\">\n");
-        for it in fitting {
-            _ = writeln!(out, "<li><code>{}</code>: {}</li>", escaped(it.id), marked(it.headline()));
+    if let Some(command) = command {
+        paragraph(out, "", words::ONE_REQUEST);
+        commands(out, &[command.to_owned()]);
+    }
+    if !candidates.is_empty() {
+        out.push_str("<h3>It could be, and this would decide</h3>\n<ol class=\"plain\">\n");
+        for (cause, decides) in candidates {
+            _ = write!(out, "<li><code>{}</code>: {}", escaped(cause.id), marked(cause.headline()));
+            _ = writeln!(out, "<p class=\"soft\">{}</p></li>", prose(&decides));
         }
-        out.push_str("</ul>\n");
+        out.push_str("</ol>\n");
     }
+    ruled_out(out, &report.ruled_out);
     out.push_str("</section>\n");
+}
+
+fn ruled_out(out: &mut String, ruled_out: &[RuledOut]) {
+    if ruled_out.is_empty() {
+        return;
+    }
+    out.push_str("<h3>Ruled out</h3>\n<ul class=\"plain\">\n");
+    for it in ruled_out {
+        _ = writeln!(out, "<li><code>{}</code>: {}</li>", escaped(it.id), prose(&it.because));
+    }
+    out.push_str("</ul>\n");
 }
 
 fn notes(out: &mut String, report: &Report) {

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::visible::{visible, visible_lines};
+use crate::words;
 
 /// The name of this form.
 pub const SCHEMA: &str = "why502.report/1";
@@ -60,6 +61,10 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What could not be seen.
     pub blind_spots: Vec<BlindSpot>,
+    /// Where no cause was found: those that it can still be, the likeliest first.
+    pub candidates: Vec<Candidate>,
+    /// Where no cause was found: a command that makes the next observation.
+    pub next_look: Option<String>,
     /// Things worth knowing that are no failure.
     pub notes: Vec<String>,
 }
@@ -320,6 +325,15 @@ pub enum CheckState {
     Skipped,
 }
 
+/// A cause that may be, and that nothing seen speaks for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Candidate {
+    /// The cause.
+    pub id: String,
+    /// What would decide.
+    pub decides: String,
+}
+
 /// Something that could not be seen.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BlindSpot {
@@ -360,6 +374,11 @@ impl From<&inner::Report> for Report {
             symptoms: report.symptoms.iter().map(|it| symptom(it, zone)).collect(),
             checks: report.checks.iter().map(check).collect(),
             blind_spots: report.blind_spots.iter().map(blind_spot).collect(),
+            candidates: words::candidates(report)
+                .into_iter()
+                .map(|(cause, decides)| Candidate { id: cause.id.to_owned(), decides: shown(&decides) })
+                .collect(),
+            next_look: report.next_look.as_deref().map(shown),
             notes: all_shown(&report.notes),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use diagnose::{CheckState, Finding, Fix, Report, Verdict};
+use diagnose::{CheckState, Finding, Fix, Report, RuledOut, Verdict};
 
 use crate::visible::{visible, visible_lines};
 use crate::words::{self, Clock, Piece};
@@ -78,13 +78,7 @@ fn finding(out: &mut String, it: &Finding, said: &str, clock: Clock) {
         }
         out.push('\n');
     }
-    if !it.ruled_out.is_empty() {
-        line(out, "#### Ruled out");
-        for it in &it.ruled_out {
-            _ = writeln!(out, "- {}: {}", code(it.id), inline_after(&it.because));
-        }
-        out.push('\n');
-    }
+    ruled_out(out, "####", &it.ruled_out);
     if !it.fixes.is_empty() {
         line(out, "#### Fix");
         for (number, it) in (1..).zip(&it.fixes) {
@@ -136,18 +130,38 @@ fn symptoms(out: &mut String, report: &Report, clock: Clock) {
 }
 
 fn candidates(out: &mut String, report: &Report) {
-    let fitting = words::candidates(report);
-    if !fitting.is_empty() {
-        line(out, "### It could be");
-        for (number, it) in (1..).zip(fitting) {
-            _ = writeln!(out, "{number}. {}: {}", code(it.id), it.headline());
+    let candidates = words::candidates(report);
+    if !candidates.is_empty() {
+        line(out, "### It could be, and this would decide");
+        for (number, (cause, decides)) in (1..).zip(candidates) {
+            _ = writeln!(out, "{number}. {}: {}", code(cause.id), cause.headline());
+            _ = writeln!(out, "   - {}", inline(&decides));
         }
         out.push('\n');
     }
-    if let Some(look) = words::next_look(report) {
+    ruled_out(out, "###", &report.ruled_out);
+    let (look, command) = words::next_looks(report);
+    if look.is_some() || command.is_some() {
         line(out, "### Look there next");
+    }
+    if let Some(look) = look {
         paragraph(out, &look);
     }
+    if let Some(command) = command {
+        paragraph(out, words::ONE_REQUEST);
+        fence(out, "sh", &[command.to_owned()]);
+    }
+}
+
+fn ruled_out(out: &mut String, level: &str, ruled_out: &[RuledOut]) {
+    if ruled_out.is_empty() {
+        return;
+    }
+    line(out, &format!("{level} Ruled out"));
+    for it in ruled_out {
+        _ = writeln!(out, "- {}: {}", code(it.id), inline_after(&it.because));
+    }
+    out.push('\n');
 }
 
 fn not_seen(out: &mut String, report: &Report) {

@@ -166,17 +166,32 @@ fn symptoms(page: &mut Page, symptoms: &[SymptomLine], clock: Clock) {
 }
 
 fn candidates(page: &mut Page, report: &Report) {
-    let fitting = words::candidates(report);
-    if !fitting.is_empty() {
-        page.heading("It could be");
-        for (number, it) in (1..).zip(fitting.iter().take(CANDIDATES_SHOWN)) {
-            page.put(&format!("  {number}. "), &format!("{}: {}", it.id, it.headline()), PLAIN);
+    let candidates = words::candidates(report);
+    if !candidates.is_empty() {
+        page.heading("It could be, and this would decide");
+        for (number, (cause, decides)) in (1..).zip(candidates.iter().take(CANDIDATES_SHOWN)) {
+            page.put(&format!("  {number}. "), &format!("{}: {}", cause.id, cause.headline()), PLAIN);
+            page.put("     ", decides, DIM);
         }
-        more(page, fitting.len(), CANDIDATES_SHOWN);
+        more(page, candidates.len(), CANDIDATES_SHOWN);
     }
-    if let Some(look) = words::next_look(report) {
+    if !report.ruled_out.is_empty() {
+        page.heading("Ruled out");
+        for it in report.ruled_out.iter().take(IN_FULL.ruled_out) {
+            page.put("  ", &format!("{}: {}", it.id, it.because), PLAIN);
+        }
+        more(page, report.ruled_out.len(), IN_FULL.ruled_out);
+    }
+    let (look, command) = words::next_looks(report);
+    if look.is_some() || command.is_some() {
         page.heading("Look there next");
+    }
+    if let Some(look) = look {
         page.put("  ", &look, PLAIN);
+    }
+    if let Some(command) = command {
+        page.put("  ", words::ONE_REQUEST, PLAIN);
+        page.verbatim("  $ ", command, BOLD);
     }
 }
 

@@ -37,6 +37,9 @@ pub fn healthy() -> Report {
         causes: vec![],
         hidden: vec![],
         symptoms: vec![],
+        candidates: vec![],
+        ruled_out: vec![],
+        next_look: None,
         moments: vec![],
         checks: vec![
             Check { id: "backend-process", step: 1, state: CheckState::Ok, says: "php8.2-fpm runs".into() },
@@ -174,6 +177,12 @@ pub fn inconclusive() -> Report {
     report.summary = "57 requests failed, and too little could be seen to say why.".into();
     report.causes.clear();
     report.symptoms[0].symptom = Symptom::ConnectRefused;
+    report.candidates = vec![Candidate {
+        cause: &POOL_EXHAUSTED,
+        decides: "run as root, to see this: listening sockets".into(),
+    }];
+    report.ruled_out = vec![RuledOut { id: "backend-hung", because: "children answer".into() }];
+    report.next_look = Some("why502 diagnose --url http://shop.example.com/cart".into());
     report.blind_spots.push(BlindSpot {
         what: "listening sockets".into(),
         why: "permission denied".into(),
@@ -196,6 +205,9 @@ pub fn hostile() -> Report {
     report.symptoms[0].sample_line.clone_from(&evil);
     report.symptoms[0].peer = Some(evil.clone());
     report.checks[0].says.clone_from(&evil);
+    report.candidates = vec![Candidate { cause: &POOL_EXHAUSTED, decides: evil.clone() }];
+    report.ruled_out = vec![RuledOut { id: "backend-hung", because: evil.clone() }];
+    report.next_look = Some(evil.clone());
     report.blind_spots[0].what.clone_from(&evil);
     report.blind_spots[0].remedy.clone_from(&evil);
     for finding in &mut report.causes {
