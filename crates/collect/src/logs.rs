@@ -27,6 +27,7 @@ use crate::task::start;
 use places::{Descriptors, Place, Stream};
 
 pub use access::compile;
+pub use decoded::container_id;
 pub use backend::{Source, read_all as read_backends};
 pub use system::{drop_known, read_all as read_system};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use snapshot::{Peer, PeerSight, Process, Reading, Snapshot, Unit, Window};
+use snapshot::{OtherNetwork, Peer, PeerSight, Process, Reading, Snapshot, Unit, Window};
 
 use crate::host::cgroups::Cgroups;
 use crate::host::changes::Watched;
@@ -32,6 +32,9 @@ const SHARE_OF_LOGS: f64 = 0.5;
 
 /// Instances of nginx whose logs and peers are looked at.
 const MAX_INSTANCES: usize = 6;
+
+/// Other network namespaces that are looked into; a busy host has one for each container.
+const MAX_NETWORKS: usize = 32;
 
 /// Units whose earlier journal is read.
 const MAX_UNITS_TO_ASK: usize = 40;
@@ -114,6 +117,10 @@ pub fn run(request: &Request) -> Snapshot {
         let (place, at) = (place.clone(), clock.now);
         start("sock_diag", move || net::read(&place, at, deadline))
     };
+    let networks_task = {
+        let (places, at) = (other_networks(&proc, &list, first), clock.now);
+        start("sock_diag", move || net::other_networks(places, at, deadline))
+    };
     let scan_task = {
         let (proc, list) = (proc.clone(), list.clone());
         let network = first
@@ -168,6 +175,7 @@ pub fn run(request: &Request) -> Snapshot {
     let mut net = net_task.finish(deadline).unwrap_or_else(|unread| net::nothing(&unread));
     let scan =
         scan_task.finish(deadline).unwrap_or_else(|_| Scan { processes: list.to_vec(), ..Scan::default() });
+    net.other_networks = networks_task.reading(deadline);
     sockets::own(&mut net, &scan.socket_owners);
     let scan = Arc::new(scan);
     let php_task = {
@@ -276,6 +284,37 @@ pub fn run(request: &Request) -> Snapshot {
         changes,
         trial: Reading::not_asked(),
     }
+}
+
+/// The network namespaces that programs live in besides nginx's own: the host's first, then those of the oldest programs.
+fn other_networks(
+    proc: &Proc,
+    processes: &[Process],
+    first: Option<&Instance>,
+) -> Vec<(PathBuf, OtherNetwork)> {
+    let network_of = |pid: u32| proc.network_of(&pid.to_string());
+    let master = first.and_then(|it| it.nginx.master.as_ref()).map(|it| it.pid);
+    let Some(own) = master.map_or_else(|| proc.network_of("self"), network_of) else { return Vec::new() };
+    let host = network_of(1);
+    let mut known = vec![own];
+    let mut places = Vec::new();
+    for process in processes.iter().filter(|it| it.pid == 1 || !it.arguments.is_empty()) {
+        let Some(network) = network_of(process.pid).filter(|it| !known.contains(it)) else { continue };
+        let is_host = host.as_ref() == Some(&network);
+        let name = match (logs::container_id(&process.cgroup), &process.unit) {
+            _ if is_host => "the host".to_owned(),
+            (Some(id), _) => format!("container {}", &id[..12]),
+            (None, Some(unit)) => unit.clone(),
+            (None, None) => format!("{} (pid {})", process.name, process.pid),
+        };
+        let other = OtherNetwork { name, is_host, addresses: Vec::new(), listeners: Vec::new() };
+        places.push((PathBuf::from(format!("/proc/{}/ns/net", process.pid)), other));
+        known.push(network);
+        if places.len() >= MAX_NETWORKS {
+            break;
+        }
+    }
+    places
 }
 
 /// The units whose journal is read however old it is: those that failed, and nginx's own for the reloads that were refused.

@@ -23,6 +23,7 @@ mod idle;
 mod members;
 mod merge;
 mod moments;
+mod networks;
 mod outage;
 mod own_answers;
 mod packet_filter;

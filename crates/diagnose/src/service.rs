@@ -8,6 +8,7 @@ use crate::app::AppKind;
 use crate::case::Blind;
 use crate::groups;
 use crate::heard;
+use crate::networks;
 use crate::scene::{Scene, canonical};
 use crate::verdict::{Fact, Factual};
 
@@ -65,6 +66,8 @@ impl<'a> Backend<'a> {
         let mut local = matches!(peer, Peer::Unix(_));
         for address in &dialled {
             local |= scene.is_ours(address.ip())?;
+            // Seen from a container, the host is another network of the same machine.
+            local |= networks::having(scene, address.ip()).is_some_and(|it| it.is_host);
         }
         let listening = listening(scene, peer, &dialled, local)?;
         let mut processes: Vec<&Process> =
@@ -161,7 +164,9 @@ fn listening<'a>(
     }
     let listeners = scene.listeners()?;
     for address in dialled {
-        if let Some(it) = scene.listener_at(*address)? {
+        let of_host = networks::having(scene, address.ip()).map(|it| it.listeners.as_slice());
+        let there = of_host.and_then(|it| it.iter().find(|it| it.accepts(*address)));
+        if let Some(it) = scene.listener_at(*address)?.filter(|_| of_host.is_none()).or(there) {
             return Ok(Some(Listening {
                 address: it.address.to_string(),
                 waiting: Some(it.waiting),
@@ -210,6 +215,11 @@ fn meant<'a>(
                 .reference(place),
             defined: true,
         });
+    }
+    // What units of the host listen at is out of reach for the loopback of another network.
+    let apart = scene.nginx.is_some_and(|it| !it.same_network && it.unit.is_none());
+    if apart && !dialled.is_empty() && dialled.iter().all(|it| it.ip().is_loopback()) {
+        return None;
     }
     let units = scene.snapshot.units.require().ok()?;
     let mine = |unit: &&Unit| scene.nginx.and_then(|it| it.unit.as_deref()) != Some(unit.name.as_str());
@@ -334,14 +344,16 @@ impl Elsewhere<'_> {
 pub fn elsewhere<'a>(scene: &Scene<'a>, peer: &Peer, scheme: &str) -> Result<Vec<Elsewhere<'a>>, Blind> {
     let mut found = Vec::new();
     let own_unit = scene.nginx.and_then(|it| it.unit.as_deref());
-    let masters: Vec<u32> =
-        scene.nginx.and_then(|it| it.master.as_ref()).map(|it| it.pid).into_iter().collect();
+    // Not every child of the master is nginx: as the first process of a container it is everybody's parent.
+    let master = scene.nginx.and_then(|it| it.master.as_ref());
+    let own_pids: Vec<u32> =
+        master.iter().flat_map(|it| it.workers.iter().map(|it| it.pid).chain([it.pid])).collect();
     let mut add = |at: Peer, pids: &[u32]| {
         let holders: Vec<&Process> =
             pids.iter().filter_map(|pid| scene.process(*pid)).filter(|it| it.pid != 1).collect();
         let process = holders.first().copied();
         let unit_name = process.and_then(|it| it.unit.as_deref());
-        let own = holders.iter().any(|it| masters.contains(&it.pid) || masters.contains(&it.ppid));
+        let own = pids.iter().any(|it| own_pids.contains(it));
         let kind = process.map_or(AppKind::Other, AppKind::of);
         let nameless = process.is_none() && matches!(at, Peer::Unix(_));
         if own || own_unit.is_some() && unit_name == own_unit || !kind.may_speak(scheme) || nameless {

@@ -22,6 +22,22 @@ pub struct Net {
     pub counters: Reading<Vec<(String, u64)>>,
     /// Settings such as `net.core.somaxconn`, `net.ipv4.ip_local_port_range`, `net.ipv6.conf.all.disable_ipv6`.
     pub settings: Reading<Vec<(String, String)>>,
+    /// The other network namespaces of this machine, as far as programs live in them.
+    #[serde(default = "Reading::not_asked")]
+    pub other_networks: Reading<Vec<OtherNetwork>>,
+}
+
+/// Another network namespace of this machine: a container's, or the host's own where nginx lives in a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OtherNetwork {
+    /// Whose it is, in sentences: `the host`, `container 3b4e5f607182`, `shop.service`.
+    pub name: String,
+    /// Whether it is the one that the host itself lives in.
+    pub is_host: bool,
+    /// Its addresses, without those of loopback.
+    pub addresses: Vec<IpAddr>,
+    /// Its listening TCP sockets.
+    pub listeners: Vec<Listener>,
 }
 
 /// A listening TCP socket. Source: sock_diag(7), else /proc/net/tcp{,6}.
@@ -104,6 +120,7 @@ impl Net {
             connections: Reading::seen(Vec::new(), "sock_diag", now),
             counters: Reading::seen(Vec::new(), "/proc/net/netstat", now),
             settings: Reading::seen(Vec::new(), "/proc/sys/net", now),
+            other_networks: Reading::seen(Vec::new(), "sock_diag", now),
         }
     }
 

@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use snapshot::{Address, Net, Reading, Unread};
+use snapshot::{Address, Net, OtherNetwork, Reading, Unread};
 
 use super::netlink::{attributes, dump, u32_at};
 use super::{obstacle, sockets, text};
+use crate::task::start;
 
 /// RTM_GETLINK and RTM_GETADDR of linux/rtnetlink.h.
 const GET_LINK: u16 = 18;
@@ -70,6 +71,41 @@ pub fn read(place: &Place, at: Timestamp, deadline: Instant) -> Net {
         // /proc/net is that of the process; a thread that moved has its own.
         counters: counters(Path::new("/proc/thread-self/net"), at),
         settings: settings(Path::new("/proc/sys"), at),
+        other_networks: Reading::not_asked(),
+    }
+}
+
+/// Reads the other network namespaces, each from a thread of its own. Those that cannot be entered are left out; with none
+/// at all it is said why.
+pub fn other_networks(
+    places: Vec<(PathBuf, OtherNetwork)>,
+    at: Timestamp,
+    deadline: Instant,
+) -> Reading<Vec<OtherNetwork>> {
+    let tasks: Vec<_> = places
+        .into_iter()
+        .map(|(network, other)| {
+            start(network.display().to_string(), move || -> Result<OtherNetwork, Unread> {
+                enter(&network)?;
+                let listeners =
+                    sockets::tcp_listeners(deadline).map_err(|error| obstacle("sock_diag", &error))?;
+                let addresses = addresses(deadline).map_err(|error| obstacle("rtnetlink", &error))?;
+                let addresses =
+                    addresses.into_iter().map(|it| it.ip).filter(|it| !it.is_loopback()).collect();
+                Ok(OtherNetwork { listeners, addresses, ..other })
+            })
+        })
+        .collect();
+    let (mut found, mut unread) = (Vec::new(), None);
+    for task in tasks {
+        match task.finish(deadline).and_then(|it| it) {
+            Ok(other) => found.push(other),
+            Err(why) => unread = Some(why),
+        }
+    }
+    match unread.filter(|_| found.is_empty()) {
+        Some(unread) => Reading::Unread(unread),
+        None => Reading::seen(found, "sock_diag", at),
     }
 }
 
@@ -82,6 +118,7 @@ pub fn nothing(unread: &Unread) -> Net {
         connections: Reading::Unread(unread.clone()),
         counters: Reading::Unread(unread.clone()),
         settings: Reading::Unread(unread.clone()),
+        other_networks: Reading::Unread(unread.clone()),
     }
 }
 

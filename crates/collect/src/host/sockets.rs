@@ -89,6 +89,11 @@ pub fn read(root: &Path, at: Timestamp, deadline: Instant) -> Sockets {
     Sockets { listeners, unix_listeners, connections }
 }
 
+/// The listening TCP sockets of the calling thread's network namespace alone.
+pub fn tcp_listeners(deadline: Instant) -> io::Result<Vec<Listener>> {
+    Ok(listening(&tcp_by_netlink(deadline)?))
+}
+
 /// Fills in which processes hold the sockets, by inode.
 pub fn own(sockets: &mut Net, owners: &HashMap<u64, Vec<u32>>) {
     let of = |inode: u64| owners.get(&inode).cloned().unwrap_or_default();
@@ -97,6 +102,10 @@ pub fn own(sockets: &mut Net, owners: &HashMap<u64, Vec<u32>>) {
     }
     if let Reading::Seen(seen) = &mut sockets.unix_listeners {
         seen.value.iter_mut().for_each(|it| it.pids = of(it.inode));
+    }
+    if let Reading::Seen(seen) = &mut sockets.other_networks {
+        let listeners = seen.value.iter_mut().flat_map(|it| &mut it.listeners);
+        listeners.for_each(|it| it.pids = of(it.inode));
     }
 }
 

@@ -68,7 +68,7 @@ impl Carrier {
 }
 
 /// The id in a cgroup's path: `/docker/<id>`, `docker-<id>.scope`, `libpod-<id>.scope`, `cri-containerd-<id>.scope`.
-fn container_id(cgroup: &str) -> Option<&str> {
+pub fn container_id(cgroup: &str) -> Option<&str> {
     let is_id = |it: &&str| it.len() == 64 && it.bytes().all(|it| it.is_ascii_hexdigit());
     cgroup.rsplit('/').flat_map(|it| it.split(['-', '.', ':'])).find(is_id)
 }

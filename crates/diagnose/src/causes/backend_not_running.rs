@@ -1,3 +1,4 @@
+use crate::networks;
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -93,6 +94,16 @@ fn refused_by_its_host(case: &Case) -> Verdict {
     let Some(Peer::Tcp(peer)) = case.peer().filter(|_| case.group.symptom == Symptom::ConnectRefused) else {
         return Verdict::NotIt;
     };
+    if let Some((there, nothing)) = networks::nobody_there(case, *peer) {
+        let summary = format!("nothing listens at {peer}, which is {} on this machine", there.name);
+        return likely(summary)
+            .confidence(0.8)
+            .supporting(nothing)
+            .supporting(case.failures_fact())
+            .fix(Fix::repair(format!("Start the backend in {}", there.name)))
+            .verify(case.verify_command())
+            .into();
+    }
     let Some(sight) = case.sight() else { return Verdict::NotIt };
     if sight.filter.value().is_some_and(|it| it.action != FilterAction::Accept) {
         return Verdict::NotIt;

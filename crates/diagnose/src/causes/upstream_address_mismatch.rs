@@ -1,5 +1,9 @@
+use std::net::SocketAddr;
+
 use crate::dial::dial_instead;
+use crate::networks;
 use crate::rule::*;
+use crate::service::Backend;
 
 cause! {
     /// The port is right, but the backend is bound to another address of this host.
@@ -13,7 +17,8 @@ cause! {
     ///
     /// ## What to do
     /// Bind the backend to the address that is dialled, or let nginx dial the one it is bound to. A backend that only
-    /// nginx talks to is best bound to 127.0.0.1.
+    /// nginx talks to is best bound to 127.0.0.1; but 127.0.0.1 inside a container is that container alone: dial the other
+    /// container by its name, or the host by its address.
     ///
     /// ## Not to be confused with
     /// `wrong-upstream-port`: there the port differs. `upstream-ipv6-mismatch`: there the two addresses are of different
@@ -26,9 +31,13 @@ cause! {
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let backend = case.backend()?;
-    let Some(dialled) = backend.dialled.first().copied().filter(|_| backend.local) else {
+    let Some(dialled) = backend.dialled.first().copied() else { return Ok(Verdict::NotIt) };
+    if let Some(found) = across(case, backend, dialled)? {
+        return Ok(found);
+    }
+    if !backend.local {
         return Ok(Verdict::NotIt);
-    };
+    }
     if let Some(there) = &backend.listening {
         return Ok(Verdict::ruled_out(format!("{} accepts connections to it", there.address)));
     }
@@ -56,6 +65,52 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             )))
             .verify(case.verify_command());
     Ok(found.into())
+}
+
+/// The backend is in another network of this machine: 127.0.0.1 in a container is the container itself, and what is bound
+/// to a container's loopback cannot be reached from outside it.
+fn across(case: &Case, backend: &Backend, dialled: SocketAddr) -> Result<Option<Verdict>, Blind> {
+    let scene = case.scene;
+    if backend.listening.is_some() || backend.meant.as_ref().is_some_and(|it| it.defined && !runs(it.unit)) {
+        return Ok(None);
+    }
+    let listeners = scene.listeners()?;
+    let here = |it: &Listener| it.address.port() == dialled.port();
+    if dialled.ip().is_loopback() && listeners.value.iter().any(here) {
+        return Ok(None);
+    }
+    let Some(there) = networks::same_port(case, dialled) else { return Ok(None) };
+    let (who, whose, bound) = (&there.who, &there.network.name, there.listener.address);
+    let summary = if dialled.ip().is_loopback() {
+        let own = networks::own_network(scene);
+        format!("nginx dials {dialled} in {own}, but {who} listens on {bound} in the network of {whose}")
+    } else {
+        format!("{who} listens on {bound} in {whose} only: from outside, {dialled} is refused")
+    };
+    let nothing = listeners.fact("socket", format!("nothing that nginx reaches listens at {dialled}"));
+    let found = if there.sure {
+        confirmed(summary).decisive(nothing).decisive(there.fact(scene))
+    } else {
+        likely(summary).supporting(nothing).supporting(there.fact(scene))
+    };
+    let bind =
+        Fix::repair(format!("Bind {who} to an address of {whose} that nginx reaches, such as 0.0.0.0"))
+            .risk(format!("restarts {who}; every network that reaches {whose} can then talk to it"));
+    let found = match there.reached_at {
+        Some(address) => found.fix_maybe(dial_instead(case, &address.to_string())),
+        None => found.fix(bind),
+    };
+    Ok(Some(
+        found
+            .supporting(case.failures_fact())
+            .verify(case.verify_command())
+            .prevent("Let containers that belong together share a network, and dial each other by name")
+            .into(),
+    ))
+}
+
+fn runs(unit: Option<&Unit>) -> bool {
+    unit.is_none_or(|it| it.active_state == "active")
 }
 
 #[cfg(test)]

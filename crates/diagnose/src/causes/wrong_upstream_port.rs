@@ -1,4 +1,6 @@
 use crate::dial::{dial_instead, instead};
+use crate::networks::{self, Across};
+use crate::past;
 use crate::rule::*;
 
 cause! {
@@ -27,6 +29,11 @@ cause! {
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
     let backend = case.backend()?;
+    if !backend.local
+        && let Some(there) = backend.dialled.first().and_then(|it| networks::other_port(case, *it))
+    {
+        return Ok(in_another_network(case, &there));
+    }
     if backend.dialled.is_empty() || !backend.local {
         return Ok(Verdict::NotIt);
     }
@@ -43,7 +50,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Err(because) => return Ok(Verdict::ruled_out(because)),
     };
     let (who, at) = (&found.name, &found.there.at);
-    let summary = format!("nginx dials {}, where nothing listens; {who} listens on {at}", backend.peer);
+    let dials = past::dials(scene, case.group);
+    let summary = format!("nginx {dials} {}, where nothing listens; {who} listens on {at}", backend.peer);
     let nothing = listeners.fact("socket", format!("nothing listens on port {port}"));
     let there = listeners.fact("socket", format!("{who} listens on {at}"));
     let verdict = if found.sure {
@@ -59,6 +67,21 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Write the port down once: an `upstream` block that every pass uses, next to the application's own setting")
         .into())
+}
+
+/// The address is a container's of this machine, and what runs in it listens on another port.
+fn in_another_network(case: &Case, there: &Across) -> Verdict {
+    let (peer, who, whose) = (case.peer_name(), &there.who, &there.network.name);
+    let at = there.listener.address;
+    let summary = format!("nginx dials {peer}, where nothing listens; {who} in {whose} listens on {at}");
+    let address = there.reached_at.map(|it| it.to_string());
+    likely(summary)
+        .confidence(0.85)
+        .supporting(there.fact(case.scene))
+        .supporting(case.failures_fact())
+        .fix_maybe(address.and_then(|it| dial_instead(case, &it)))
+        .verify(case.verify_command())
+        .into()
 }
 
 #[cfg(test)]
