@@ -14,6 +14,8 @@ use crate::vitals;
 /// How far apart nginx's line and the backend's line about the same end may be: both are written at once, but log
 /// stamps are whole seconds and managers notice a dead child on their next tick.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_millis(2500);
+/// The kernel counts a process's start in hundredths of a second.
+const CLOCK_TICK: SignedDuration = SignedDuration::from_millis(20);
 /// Fewer failures than this may have hit one page by chance.
 const MANY: u64 = 3;
 
@@ -122,6 +124,13 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     let unit = backend.unit(scene).map(|it| it.name.clone());
     let pool = backend.pool.map(|(_, pool)| pool.name.as_str());
     let names: Vec<&str> = family.iter().map(|it| it.name.as_str()).collect();
+    // The kernel names a program, and others run the same one: where no process of the backend has begun since, it was none
+    // of these.
+    let unhurt = |event: &Event| {
+        backend.kind != AppKind::PhpFpm
+            && !family.is_empty()
+            && family.iter().all(|it| it.started_at.is_some_and(|at| at + CLOCK_TICK < event.at))
+    };
     let ours = |event: &Event| match &event.kind {
         EventKind::MaxChildrenReached { pool: of, .. }
         | EventKind::ChildSignalled { pool: of, .. }
@@ -129,8 +138,9 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
         | EventKind::RequestTimedOut { pool: of, .. } => pool == Some(of.as_str()),
         EventKind::OomKill { cgroup, comm, .. } => match (cgroup, &unit) {
             (Some(cgroup), Some(unit)) => cgroup.split('/').any(|it| it == unit),
-            _ => names.contains(&comm.as_str()),
+            _ => !unhurt(event) && names.contains(&comm.as_str()),
         },
+        EventKind::Segfault { .. } if unhurt(event) => false,
         EventKind::Segfault { comm } => {
             names.contains(&comm.as_str()) || backend.kind == AppKind::PhpFpm && comm.starts_with("php-fpm")
         }
@@ -339,8 +349,17 @@ mod tests {
         let fault = |comm: &str| {
             format!("{comm}[301]: segfault at 0 ip 000055d sp 00007ff error 4 in libfoo.so[55d+4]")
         };
-        ended(|it| kernel(it, 10, &fault("gunicorn")), Some((Death::Crash, 1)));
-        ended(|it| kernel(it, 10, &fault("convert")), None);
+        let replaced = |it: &mut Snapshot| process(it, 301, |it| it.started_at = Some(ago(9)));
+        let faulted = |comm| {
+            move |it: &mut Snapshot| {
+                kernel(it, 10, &fault(comm));
+                replaced(it);
+            }
+        };
+        ended(faulted("gunicorn"), Some((Death::Crash, 1)));
+        ended(faulted("convert"), None);
+        // Somebody else's gunicorn: the processes of this one are all as old as ever.
+        ended(|it| kernel(it, 10, &fault("gunicorn")), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::groups;
 use crate::outage::{self, Outage};
+use crate::past;
 use crate::report::Fix;
 use crate::service::{self, Backend, Elsewhere};
 use crate::story;
@@ -37,7 +38,12 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
         && !case.group.peer_in_files
         && let Some(it) = all.iter().find(|it| groups::leads_to(pass, &it.at, scene.view, scene.snapshot))
     {
-        return Ok(Err(format!("the files already name {}", it.at)));
+        if !past::is_dialled_no_more(scene, case.group) || backend.meant.is_some() {
+            return Ok(Err(format!("the files already name {}", it.at)));
+        }
+        let says = format!("the files name {} by now, and nginx has loaded them since", it.at);
+        let facts = vec![Fact::new("config", says)];
+        return Ok(Ok(Instead { name: name_of(case, it), there: it.clone(), sure: false, facts }));
     }
     all.sort_by_key(|it| (it.dialled_otherwise && !twin(it), !twin(it)));
     let (free, taken): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| !it.dialled_otherwise || twin(it));

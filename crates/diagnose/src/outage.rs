@@ -165,7 +165,11 @@ fn down<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: &[Life<'s>]) -> Resu
         let at = last_end.map(|it| it.at).or(unit.inactive_since);
         return Ok(Outage::Stopped { unit, fact: state, at });
     }
-    if let Some(taken) = bind_failure(scene, unit) {
+    // Nobody else holds the address, so that what answered since was this unit.
+    let served_since = |at: Timestamp| {
+        lives.iter().any(|it| it.started_at > Some(at) && has_served(case, it, lives) == Some(true))
+    };
+    if let Some(taken) = bind_failure(scene, unit).filter(|it| !it.at.is_some_and(served_since)) {
         return Ok(Outage::AddressTaken { unit, holder: None, fact: taken });
     }
     died_or_failed(case, unit, lives, state)

@@ -17,12 +17,17 @@ pub fn goes_on(scene: &Scene, group: &FailureGroup) -> bool {
     group.ongoing(scene.now()) && !is_dialled_no_more(scene, group) && !is_answered_since(scene, group)
 }
 
-/// nginx loaded files after the last failure that do not lead to that peer.
-fn is_dialled_no_more(scene: &Scene, group: &FailureGroup) -> bool {
+/// Whether nginx loaded files after the last failure that do not lead to that peer.
+pub fn is_dialled_no_more(scene: &Scene, group: &FailureGroup) -> bool {
     matches!(group.peer, Some(Peer::Tcp(_) | Peer::Unix(_)))
         && group.pass.is_some()
         && !group.peer_in_files
         && scene.loaded_at().is_some_and(|it| it > group.last)
+}
+
+/// `dials`, or `dialled` where nginx does so no more.
+pub fn dials(scene: &Scene, group: &FailureGroup) -> &'static str {
+    if is_dialled_no_more(scene, group) { "dialled until its last reload" } else { "dials" }
 }
 
 /// The same peer has answered since, far more often than it did between the failures.
@@ -105,5 +110,20 @@ mod tests {
         let reading = "reading response header from upstream";
         goes_on_after(closed, reading, &[OTHER; 9], true);
         goes_on_after(closed, reading, &[OK; 9], false);
+    }
+
+    #[test]
+    fn a_port_that_nginx_dials_no_more_was_wrong() {
+        let line = failed(REFUSED, "connecting to upstream", "http://127.0.0.1:8080/cart");
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8081"), &[&line]).with(|it| {
+            serving(it, 300, "/usr/bin/node /srv/shop.js", "127.0.0.1:8081");
+            let Reading::Seen(nginx) = &mut it.nginx else { return };
+            let Some(master) = &mut nginx.value[0].master else { return };
+            master.started_at = ago(5);
+            master.workers.iter_mut().for_each(|it| it.started_at = ago(5));
+        });
+        let report = check(&host, "wrong-upstream-port: likely");
+        assert!(!report.causes[0].impact.ongoing);
+        assert!(report.causes[0].summary.contains("until its last reload"), "{}", outline(&report));
     }
 }

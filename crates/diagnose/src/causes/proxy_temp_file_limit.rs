@@ -310,6 +310,7 @@ mod tests {
     fn a_worker_that_crashed_is_another_cause() {
         let host = downloads("proxy_max_temp_file_size 1m;", &[WHOLE, SLOW]).with(|it| {
             kernel(it, 10, "node[700]: segfault at 0 ip 0000 sp 0000 error 4 in node[55d0+1000]");
+            process(it, 700, |it| it.started_at = Some(ago(9)));
         });
         check_not(&host, "proxy-temp-file-limit");
     }

@@ -1,4 +1,5 @@
 use crate::dial::{dial_instead, instead};
+use crate::past;
 use crate::rule::*;
 use crate::scene::canonical;
 
@@ -49,7 +50,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         Err(because) => return Ok(Verdict::ruled_out(because)),
     };
     let (who, at) = (&found.name, &found.there.at);
-    let summary = format!("nginx dials {path}, which no process listens at; {who} listens on {at}");
+    let dials = past::dials(scene, case.group);
+    let summary = format!("nginx {dials} {path}, which no process listens at; {who} listens on {at}");
     let nothing = sockets.fact("socket", format!("no process listens at {path}"));
     let there = sockets.fact("socket", format!("{who} listens on {at}"));
     let verdict = if found.sure {
