@@ -59,7 +59,10 @@ pub fn diagnose(snapshot: &Snapshot) -> Report {
     if instances < 2 {
         return diagnose_first(snapshot);
     }
-    let mut reports = (0..instances).filter_map(|it| seen_from(snapshot, it)).map(|it| diagnose_first(&it));
+    let seen = (0..instances).filter_map(|it| Some((it, seen_from(snapshot, it)?)));
+    let mut reports: Vec<(usize, Report)> = seen.map(|(index, it)| (index, diagnose_first(&it))).collect();
+    merge::look_behind(snapshot, &mut reports);
+    let mut reports = reports.into_iter().map(|(_, report)| report);
     let first = reports.next().unwrap_or_else(|| diagnose_first(snapshot));
     reports.fold(first, merge::merge)
 }
