@@ -43,6 +43,7 @@ impl<'c> View<'c> {
             access_logs: Vec::new(),
             http_formats: HashMap::from([("combined".to_owned(), LogFormat::combined())]),
             stream_formats: HashMap::new(),
+            index_files: Vec::new(),
             names: NameIndex::default(),
             groups: Groups::default(),
         };
@@ -182,6 +183,10 @@ impl<'c> Builder<'c> {
                 }
             }
             "listen" | "server_name" | "try_files" | "internal" => self.attribute(directive, place),
+            "index" => {
+                let files = directive.args.iter().map(|arg| arg.text.to_string());
+                self.view.index_files.extend(files.filter(|it| !it.contains('$')));
+            }
             name => {
                 if let Some(module) = Module::of_pass(name, place.protocol == LogContext::Stream) {
                     self.found_pass(directive, module, place);

@@ -58,6 +58,8 @@ pub struct View<'c> {
     pub(crate) access_logs: Vec<LogTarget>,
     pub(crate) http_formats: HashMap<String, LogFormat>,
     pub(crate) stream_formats: HashMap<String, LogFormat>,
+    /// What `index` names anywhere.
+    pub(crate) index_files: Vec<String>,
     pub(crate) names: NameIndex,
     pub(crate) groups: Groups,
 }
@@ -95,7 +97,7 @@ pub struct Route<'v> {
     /// The unconditional pass of that location; passes inside its `if` blocks are
     /// [`Location::conditional_passes`].
     pub pass: Option<&'v Pass<'v>>,
-    /// Where `try_files` ends when no file is found.
+    /// Where `try_files` ends when no file is found; else where the `index` of a directory leads, if that is passed on.
     pub fallback: Option<(LocationId, Option<&'v Pass<'v>>)>,
     /// nginx answers 301 to the same path with a slash at its end.
     pub redirects: bool,
@@ -227,7 +229,10 @@ impl<'c> View<'c> {
             server,
             location: found.location,
             pass,
-            fallback: found.location.and_then(|id| self.fallback(server, id)),
+            fallback: found
+                .location
+                .and_then(|id| self.fallback(server, id))
+                .or_else(|| self.index_of(top, uri_path).filter(|_| pass.is_none())),
             redirects: found.redirects,
             unsure: found.unsure,
         }
@@ -249,5 +254,16 @@ impl<'c> View<'c> {
             return None;
         };
         Some((target, self.pass_of(target)))
+    }
+
+    /// The pass that a directory's `index` leads to. Which of them exist is not known here, nor needed: the others are
+    /// files that nginx serves itself.
+    fn index_of(&self, top: &[LocationId], uri_path: &str) -> Option<(LocationId, Option<&Pass<'_>>)> {
+        let files = self.index_files.iter().filter(|_| uri_path.ends_with('/'));
+        let target = |file: &String| {
+            let path = location::normal_path(&format!("{uri_path}{file}"));
+            location::find(&self.locations, top, &path).location
+        };
+        files.filter_map(target).find_map(|id| Some((id, Some(self.pass_of(id)?))))
     }
 }

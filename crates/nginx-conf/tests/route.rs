@@ -153,6 +153,20 @@ fn try_files_leads_to_a_named_location_or_a_path() {
     assert_eq!(fallback("/none"), None);
 }
 
+#[test]
+fn a_directory_leads_to_its_index_where_that_is_passed_on() {
+    let config = load_text(&http(
+        "index index.html index.php;
+        server { location ~ \\.php$ { fastcgi_pass 127.0.0.1:9000; } location /app/ { proxy_pass http://127.0.0.1:1; } }",
+    ));
+    let view = View::new(&config, Version::default());
+    let fallback = |path| Some(view.route("any", None, path)?.fallback?.1?.written.as_str());
+    assert_eq!(fallback("/"), Some("127.0.0.1:9000"));
+    assert_eq!(fallback("/news/"), Some("127.0.0.1:9000"));
+    assert_eq!(fallback("/news"), None);
+    assert_eq!(fallback("/app/"), None);
+}
+
 /// The number of the server that a host and port meet.
 #[track_caller]
 fn server_is(servers: &[&str], cases: &[(&str, Option<u16>, Option<usize>)]) {
