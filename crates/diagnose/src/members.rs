@@ -1,5 +1,7 @@
 //! The servers of an upstream group, for the causes that leave nginx without a live one.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use nginx_conf::{Upstream, UpstreamServer};
 use nginx_logs::Symptom;
@@ -10,14 +12,24 @@ use crate::failure::Failure;
 use crate::groups;
 use crate::scene::Scene;
 
-/// The group that had no live server.
-pub fn group_of<'s>(case: &Case<'s, '_>) -> Option<&'s Upstream> {
+/// The group that had no live server: one of the configuration, or what nginx makes of a name with several addresses.
+pub fn group_of<'s>(case: &Case<'s, '_>) -> Option<Cow<'s, Upstream>> {
     let scene = case.scene;
-    if let Some(group) = scene.pass(case.group).and_then(|it| it.group(scene.view)) {
-        return Some(group);
+    let pass = scene.pass(case.group);
+    if let Some(group) = pass.and_then(|it| it.group(scene.view)) {
+        return Some(Cow::Borrowed(group));
     }
     let Some(Peer::Group(name)) = case.peer() else { return None };
-    scene.view.upstreams().iter().find(|it| it.name == *name)
+    if let Some(group) = scene.view.upstreams().iter().find(|it| it.name == *name) {
+        return Some(Cow::Borrowed(group));
+    }
+    let pass = pass?;
+    let [one] = pass.addresses(scene.view).try_into().ok()?;
+    Some(Cow::Owned(Upstream::implied(
+        &one.address,
+        pass.span,
+        matches!(pass.scheme.name(), "stream" | "stream-tls"),
+    )))
 }
 
 /// The addresses that a server stands for: its own, or those of its name that are known.

@@ -65,22 +65,37 @@ pub struct UpstreamServer {
 }
 
 impl Upstream {
+    /// The group that nginx makes by itself of the addresses of a name in a pass, with everything at its default.
+    pub fn implied(address: &str, span: Span, stream: bool) -> Upstream {
+        let server = UpstreamServer::at(address.to_owned(), address, span);
+        Upstream { servers: vec![server], ..Upstream::empty(address.to_owned(), span, stream) }
+    }
+
+    fn empty(name: String, span: Span, stream: bool) -> Upstream {
+        Upstream {
+            name,
+            servers: Vec::new(),
+            balancing: Balancing::RoundRobin,
+            zone: None,
+            keepalive: Setting::default_of(0),
+            keepalive_timeout: Setting::default_of(Duration::from_secs(60)),
+            keepalive_requests: Setting::default_of(1000),
+            resolver: None,
+            span,
+            stream,
+        }
+    }
+
     pub(crate) fn parse(block: &Directive, stream: bool, version: Version) -> Upstream {
         // Source: nginx ngx_http_upstream_keepalive_module; a stable branch has only fixes, so 1.28 keeps the old
         // default.
         let keeps_by_default = !stream && version >= Version(1, 29, 7);
         let requests = if version >= Version(1, 19, 10) { 1000 } else { 100 };
+        let name = block.arg(0).unwrap_or_default().to_owned();
         let mut upstream = Upstream {
-            name: block.arg(0).unwrap_or_default().to_owned(),
-            servers: Vec::new(),
-            balancing: Balancing::RoundRobin,
-            zone: None,
             keepalive: Setting::default_of(if keeps_by_default { 32 } else { 0 }),
-            keepalive_timeout: Setting::default_of(Duration::from_secs(60)),
             keepalive_requests: Setting::default_of(requests),
-            resolver: None,
-            span: block.span,
-            stream,
+            ..Upstream::empty(name, block.span, stream)
         };
         for directive in block.children() {
             upstream.apply(directive);
@@ -115,12 +130,10 @@ impl Upstream {
 }
 
 impl UpstreamServer {
-    fn parse(directive: &Directive, stream: bool) -> Option<UpstreamServer> {
-        let (written, options) = directive.args.split_first()?;
-        let default_port = if stream { None } else { Some(80) };
-        let mut server = UpstreamServer {
-            address: address::with_port(&written.text, default_port),
-            written: written.text.to_string(),
+    fn at(address: String, written: &str, span: Span) -> UpstreamServer {
+        UpstreamServer {
+            address,
+            written: written.to_owned(),
             weight: 1,
             backup: false,
             down: false,
@@ -128,8 +141,15 @@ impl UpstreamServer {
             fail_timeout: Duration::from_secs(10),
             max_conns: 0,
             resolve: false,
-            span: directive.span,
-        };
+            span,
+        }
+    }
+
+    fn parse(directive: &Directive, stream: bool) -> Option<UpstreamServer> {
+        let (written, options) = directive.args.split_first()?;
+        let default_port = if stream { None } else { Some(80) };
+        let address = address::with_port(&written.text, default_port);
+        let mut server = UpstreamServer::at(address, &written.text, directive.span);
         for option in options {
             let (name, value) = option.text.split_once('=').unwrap_or((&option.text, ""));
             let number = || units::number(value).and_then(|it| u32::try_from(it).ok());

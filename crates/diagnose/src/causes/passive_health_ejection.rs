@@ -199,4 +199,29 @@ mod tests {
             outline(&report)
         );
     }
+
+    #[test]
+    fn a_name_with_two_addresses_is_a_group_of_two() {
+        let refused = |address: &str| {
+            failed(
+                "connect() failed (111: Connection refused)",
+                "connecting to upstream",
+                &format!("http://{address}:80/cart"),
+            )
+        };
+        let none = failed("no live upstreams", "connecting to upstream", "http://localhost/cart");
+        let lines = [refused("[::1]"), refused("127.0.0.1"), none.clone(), none.clone(), none];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let host = logged(passing_to("proxy_pass http://localhost:80"), &lines).with(|it| {
+            for address in ["[::1]:80", "127.0.0.1:80"] {
+                sight(it, address, |it| it.connect = seen(ConnectOutcome::Connected { micros: 90 }));
+            }
+        });
+        let report = crate::diagnose(&host);
+        assert!(
+            report.causes.iter().any(|it| it.cause.id == "passive-health-ejection"),
+            "{}",
+            outline(&report)
+        );
+    }
 }
