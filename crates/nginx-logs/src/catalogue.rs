@@ -54,6 +54,13 @@ fn emergency(record: &ErrorRecord<'_>) -> Option<Symptom> {
         b"setgid(",
         b"setuid(",
     ];
+    // Only where it was for a request is anybody served worse: a worker that lacks memory.
+    let allocation = contains(record.message, b"alloc(")
+        || record.message.starts_with(b"memalign(")
+        || record.message.starts_with(b"posix_memalign(");
+    if allocation && record.linux_errno() == Some(12) && record.client.is_some() {
+        return Some(Symptom::WorkerExit);
+    }
     let running = RUNNING.iter().any(|start| record.message.starts_with(start));
     (!running || configuration_location(record.message).is_some()).then_some(Symptom::ConfigEmerg)
 }

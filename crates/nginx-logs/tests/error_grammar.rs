@@ -263,6 +263,17 @@ fn a_configuration_error_keeps_its_errno_inside() {
 }
 
 #[test]
+fn a_worker_that_gets_no_memory_for_a_request_is_no_configuration_error() {
+    // nginx 1.22.1 under LimitAS=.
+    let entry = "2026/11/20 19:29:55 [emerg] 255#255: *8 malloc(150000000) failed (12: Cannot allocate memory), client: \
+                 127.0.0.1, server: app.example.org, request: \"POST /up HTTP/1.1\", host: \"127.0.0.1\"";
+    let record = parse(entry.as_bytes()).unwrap();
+    assert_eq!((record.errno, record.symptom()), (Some(12), Some(Symptom::WorkerExit)));
+    let reload = "2026/11/20 19:29:55 [emerg] 1#1: malloc(150000000) failed (12: Cannot allocate memory)";
+    assert_eq!(parse(reload.as_bytes()).unwrap().symptom(), None);
+}
+
+#[test]
 fn standard_error_has_a_form_of_its_own() {
     let record =
         parse_stderr(b"nginx: [emerg] host not found in upstream \"x\" in /etc/nginx/x.conf:7").unwrap();

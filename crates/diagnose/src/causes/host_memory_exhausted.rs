@@ -9,7 +9,8 @@ cause! {
     ///
     /// ## What you see
     /// Clients lose their connections without any status, now and then, on any URL. The access log knows nothing of it; the
-    /// error log has `worker process N exited on signal 9` (level alert), and the master starts another worker.
+    /// error log has `worker process N exited on signal 9` (level alert), and the master starts another worker. Or they get
+    /// 500, with `malloc(N) failed (12: Cannot allocate memory)`.
     ///
     /// ## How we know
     /// The kernel's line about the kill names the worker, or nginx's control group, at the second at which the master says
@@ -31,6 +32,9 @@ cause! {
 /// SIGKILL, which the OOM killer sends.
 const KILLED: i32 = 9;
 
+/// ENOMEM.
+const NO_MEMORY: i32 = 12;
+
 /// The kernel says it before the worker is gone, the master after; both stamps are whole seconds in the worst case, and a
 /// process with much memory takes a while to end.
 const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(5);
@@ -40,6 +44,9 @@ const LARGE_BUFFER_BYTES: u64 = 1 << 20;
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
+    if let Some(verdict) = refused(case) {
+        return Ok(verdict);
+    }
     let ends: Vec<(u32, &Failure)> =
         case.entries().filter_map(|it| Some((killed_worker(&it.message)?, it))).collect();
     let Some((_, last)) = ends.last() else { return Ok(Verdict::NotIt) };
@@ -92,6 +99,29 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     .supporting(exits)
     .supporting_each(counter);
     Ok(advise(case, found, unit, Some(limited)).into())
+}
+
+/// Allocations that the kernel refused to a worker that lives on.
+fn refused(case: &Case) -> Option<Verdict> {
+    let last = case.entries().next_back().filter(|it| it.errno == Some(NO_MEMORY))?;
+    let number = |text: &str| {
+        text.split(|it: char| !it.is_ascii_digit()).find(|it| !it.is_empty())?.parse::<u64>().ok()
+    };
+    let largest = case.entries().filter_map(|it| number(&it.message)).max().unwrap_or(0);
+    let says = format!("\"{NO_MEMORY}: {}\", {}", last.message, times(case.group.count));
+    let found = confirmed(format!(
+        "nginx gets no memory for {}: the kernel refuses its workers up to {} at once",
+        plural(case.group.count, "request"),
+        if largest >> 20 > 0 { format!("{} MiB", largest >> 20) } else { format!("{largest} bytes") },
+    ))
+    .decisive(Fact::new("error-log", says).reference(last.reference.clone()).at(last.at));
+    let room = case.scene.snapshot.host.memory_available_bytes;
+    let room = room.map(|it| Fact::new("memory", format!("{} MiB of the host are available now", it >> 20)));
+    let pid =
+        case.scene.nginx.and_then(|it| it.master.as_ref()).map_or("PID".to_owned(), |it| it.pid.to_string());
+    let fix = Fix::repair("See which limit it is: LimitAS of the unit, or overcommit that is off")
+        .run(format!("grep 'Max address space' /proc/{pid}/limits; sysctl vm.overcommit_memory"));
+    Some(advise(case, found.supporting_each(room), case.scene.nginx_unit(), None).fix(fix).into())
 }
 
 /// The pid in "worker process 123 exited on signal 9".
@@ -334,5 +364,14 @@ mod tests {
     fn without_kernel_log_and_journal_it_is_a_blind_spot() {
         let host = killed().with(|it| (it.kernel, it.journal) = (denied(), denied()));
         check_blind(&host, "host-memory-exhausted", "journal");
+    }
+
+    #[test]
+    fn an_allocation_that_the_kernel_refuses_is_named_with_its_size() {
+        let line = "[emerg] 101#101: *7 malloc(209715200) failed (12: Cannot allocate memory), client: 10.0.0.9, server: \
+            shop.example.com, request: \"POST /cart HTTP/1.1\", host: \"shop.example.com\"";
+        let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[line]);
+        let report = check(&host, "host-memory-exhausted: confirmed");
+        assert!(report.causes[0].summary.contains("up to 200 MiB"), "{}", report.causes[0].summary);
     }
 }

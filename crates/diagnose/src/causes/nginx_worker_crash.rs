@@ -69,7 +69,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 /// Workers that ended otherwise: killed from outside, or with an exit code.
 fn other_end(case: &Case, signals: &[(i32, &crate::failure::Failure)]) -> Verdict {
-    let Some(last) = case.entries().next_back() else { return Verdict::NotIt };
+    let Some(last) = case.entries().rfind(|it| it.message.contains(" exited ")) else {
+        return Verdict::NotIt;
+    };
     if signals.iter().any(|(it, _)| *it == 9) {
         let near = |it: &&crate::events::Event| it.near(last.at, SignedDuration::from_secs(10));
         let oom = case
