@@ -16,12 +16,12 @@ use crate::causes::CAUSES;
 use crate::checks;
 use crate::groups::FailureGroup;
 use crate::moments::moments;
-use crate::trial;
-use crate::undecided::{Undecided, next_look};
 use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
 use crate::silence;
+use crate::trial;
+use crate::undecided::{Undecided, next_look};
 use crate::verdict::{self, Found};
 use crate::{past, pattern};
 

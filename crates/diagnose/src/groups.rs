@@ -121,20 +121,28 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         add(group, entry.at, &entry.path, access);
     }
     for (index, access) in failures.accesses.iter().enumerate() {
-        // A request whose reason stands in the error log is counted there; what the client broke off is no failure here.
+        // A request whose reason stands in the error log is counted there; what the client broke off before nginx asked
+        // anybody is no failure here.
         let tls_port = silence::plain_to_tls(access, view, snapshot);
         let failed = access.failed() || tls_port.is_some();
-        if access.explained || !failed || access.status == 499 && access.attempts.is_empty() {
-            continue;
-        }
-        // An application's own 500 or 413 is its answer, and nginx is not asked about it.
-        let own = access.status == 413 && access.last_attempt().is_some_and(|it| it.status == Some(413));
-        if own || access.status >= 500 && !matches!(access.status, 502..=504) {
+        let asked =
+            if access.tells_upstream { !access.attempts.is_empty() } else { !access.passes.is_empty() };
+        if access.explained || !failed || access.status == 499 && !asked {
             continue;
         }
         let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
         let mut pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
         let speaks = silence::error_log_speaks(view, snapshot, pass.pass.map(|it| &view.passes()[it]));
+        // An application's own 500 or 413 is its answer, and nginx is not asked about it. Of a 413 of its own nginx tells in
+        // the error log.
+        let by_backend = match access.last_attempt() {
+            Some(attempt) => attempt.status == Some(413),
+            None => !access.tells_upstream && speaks,
+        };
+        let own = access.status == 413 && by_backend;
+        if own || access.status >= 500 && !matches!(access.status, 502..=504) {
+            continue;
+        }
         if peer.is_none() && !access.tells_upstream {
             let met = silence::met_peer(access, view, snapshot, speaks);
             if let Some((_, routed)) = &met {
@@ -427,5 +435,14 @@ mod tests {
         let snapshot = logged(Snapshot::quiet(), &[&line]);
         let groups = group(&crate::failure::read(&snapshot), &view, &snapshot);
         assert_eq!((groups.len(), groups[0].pass, groups[0].scheme.as_str()), (1, None, "http"));
+    }
+
+    #[test]
+    fn clients_that_gave_up_are_counted_where_the_log_does_not_tell_of_upstreams() {
+        let snapshot = requested(host(), &[request(499, "-"), request(499, "-")]).with(|it| {
+            let snapshot::LogKind::Access { text, .. } = &mut it.logs[0].kind else { unreachable!() };
+            *text = MAIN_FORMAT.split(" rt=").next().unwrap().to_owned() + " $http_rest";
+        });
+        grouped(&snapshot, &["client-closed 127.0.0.1:8080 2 0"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Answers that nginx can give a group's requests by itself, from the configuration.
 
-use nginx_conf::{Answer, AnswerKind, LocationId};
+use nginx_conf::{Answer, AnswerKind, Directive, LocationId};
 
 use crate::case::Case;
 use crate::scene::Scene;
@@ -76,6 +76,24 @@ pub fn limits_answer(case: &Case) -> Option<String> {
     let limit =
         limits(case).into_iter().next().filter(|_| asked_nobody && case.accesses().next().is_some())?;
     Some(format!("{} in {} answers so", limit.words(), case.scene.place(limit.answer.span)))
+}
+
+/// A limit that refuses without a line in the error log, since its level is below that of the log.
+pub fn silent_limit<'s>(case: &Case<'s, '_>) -> Option<Own<'s>> {
+    let quiet = |name: &str| {
+        let mut open: Vec<&Directive> = case.scene.config.root.iter().collect();
+        std::iter::from_fn(move || {
+            let next = open.pop()?;
+            open.extend(next.children());
+            Some(next)
+        })
+        .any(|it| it.name == name && matches!(it.arg(0), Some("info" | "notice" | "warn")))
+    };
+    let is_silent = |it: &Own| match it.answer.kind {
+        AnswerKind::LimitReq { .. } => quiet("limit_req_log_level"),
+        _ => quiet("limit_conn_log_level"),
+    };
+    limits(case).into_iter().find(|it| !case.scene.error_log_speaks(case.group) || is_silent(it))
 }
 
 /// The answers with the group's statuses in force where its requests go; any status, where the log does not tell one.

@@ -85,7 +85,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 /// A limit whose log level is below that of the error log leaves no line: nobody was asked, and a limit answers so.
 fn unlogged(case: &Case) -> Verdict {
-    let Some(own) = own_answers::limits_answer(case) else { return Verdict::NotIt };
+    let own = own_answers::limits_answer(case).map(|it| (it, true));
+    // A log format without upstream fields does not say whether a backend was asked.
+    let untold = || case.accesses().all(|it| !it.tells_upstream) && case.accesses().next().is_some();
+    let silent = || own_answers::silent_limit(case).filter(|_| untold());
+    let Some((own, told)) = own.or_else(|| Some((silent()?.words(), false))) else { return Verdict::NotIt };
     if !own_answers::find(case).is_empty() {
         return Verdict::NotIt;
     }
@@ -99,6 +103,13 @@ fn unlogged(case: &Case) -> Verdict {
     .fix(Fix::mitigate("If these clients are legitimate, raise the limit"))
     .prevent("Set limit_req_log_level error (and limit_conn_log_level), so that refusals are logged")
     .verify(case.verify_command());
+    let found = if told {
+        found
+    } else {
+        found
+            .confidence(0.6)
+            .prevent("Log $upstream_status: then the access log says whether a backend was asked")
+    };
     found.into()
 }
 
@@ -162,5 +173,12 @@ mod tests {
             &[("GET / HTTP/1.1", 503, "127.0.0.1:8000", "503", "0.1")],
         );
         check(&host, "upstream-returned-error: confirmed");
+    }
+
+    #[test]
+    fn a_limit_that_only_counts_refuses_nobody() {
+        let line = "[error] 101#101: *7 limiting requests, dry run, excess: 3.400 by zone \"perip\", client: 10.0.0.9, server: \
+            shop.example.com, request: \"GET / HTTP/1.1\", host: \"shop.example.com\"";
+        check(&logged(configured(SITE), &[line]), "healthy");
     }
 }

@@ -22,6 +22,9 @@ cause! {
     judge: Judge::Group(judge),
 }
 
+/// Room for a chunked body of unknown size: more than most photographs and documents.
+const CHUNKED_BYTES: u64 = 16 << 20;
+
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(last) = case.entries().next_back() else { return Ok(without_line(case)) };
     let largest = case.entries().filter_map(|it| size(&it.message)).max();
@@ -59,10 +62,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 /// A 413 that nothing was logged about: a backend's own would have been no failure, so it is nginx's.
 fn without_line(case: &Case) -> Verdict {
     let Some(last) = case.accesses().next_back() else { return Verdict::NotIt };
-    if !last.tells_upstream || !last.attempts.is_empty() {
+    if !last.attempts.is_empty() {
         return Verdict::NotIt;
     }
-    likely(format!("nginx refuses {} as too large (413)", plural(case.group.count, "request body")))
+    let summary = format!("nginx refuses {} as too large (413)", plural(case.group.count, "request body"));
+    // A log format without upstream fields leaves it open who refused.
+    let found = if last.tells_upstream { likely(summary) } else { possible(summary) };
+    found
         .supporting(case.failures_fact())
         .fix_maybe(raise(case, 0))
         .fix(Fix::repair("Raise client_max_body_size in that server or location"))
@@ -74,14 +80,20 @@ fn without_line(case: &Case) -> Verdict {
 fn raise(case: &Case, largest: u64) -> Option<Fix> {
     let pass = case.scene.pass(case.group)?;
     let limit = &pass.settings.client_max_body_size_bytes;
-    let mebibytes = largest.max(limit.value).div_ceil(1 << 20) + 1;
+    // How large a chunked body would have become nobody knows: nginx gave it up at its limit.
+    let chunked = case.entries().any(|it| it.message.contains("chunked body"));
+    let least = if chunked { CHUNKED_BYTES.max(limit.value * 4) } else { 0 };
+    let mebibytes = largest.max(limit.value).max(least).div_ceil(1 << 20) + 1;
     let value = mebibytes.next_power_of_two();
     let mut edits = Edits::new(case.scene);
     if pass.condition.is_none() || limit.from.is_some() {
         edits.set(limit, &format!("client_max_body_size {value}m;"), pass.span)?;
     }
     let fix = Fix::repair(format!("Raise client_max_body_size to {value} MiB"));
-    edits.into_fix(fix.because("the largest body that was refused fits, with room for more"))
+    edits.into_fix(fix.because(match chunked {
+        true => "the bodies came in chunks, so that their size is not known",
+        false => "the largest body that was refused fits, with room for more",
+    }))
 }
 
 /// The number in "client intended to send too large body: 2000000 bytes" and "… chunked body: 1000+500 bytes".
@@ -134,5 +146,20 @@ mod tests {
         let host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[]);
         let host = requested(host, &[("POST /cart HTTP/1.1", 413, "127.0.0.1:8000", "413", "0.1")]);
         check(&host, "healthy");
+    }
+
+    #[test]
+    fn a_chunked_body_gets_more_than_the_part_that_was_seen() {
+        let line =
+            LINE.replace("too large body: 2000000 bytes", "too large chunked body: 1048576+4096 bytes");
+        let report = check(
+            &logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[&line]),
+            "request-body-too-large: confirmed",
+        );
+        assert!(
+            report.causes[0].fixes[0].edits[0].new.ends_with("client_max_body_size 32m;"),
+            "{}",
+            outline(&report)
+        );
     }
 }

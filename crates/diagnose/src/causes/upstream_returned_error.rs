@@ -75,7 +75,8 @@ fn unsaid(case: &Case) -> Result<Verdict, Blind> {
     let says =
         format!("status {status}, {}, and the error log has nothing about it", times(case.group.count));
     let fact = Fact::new("access-log", says).reference(last.reference.clone()).at(last.at);
-    let found = match own_answers::find(case).first() {
+    let own = own_answers::find(case).into_iter().next().or_else(|| own_answers::silent_limit(case));
+    let found = match own {
         Some(own) => possible(summary).supporting(fact).contradicting(own.fact(case.scene)),
         None => likely(summary).supporting(fact),
     };
