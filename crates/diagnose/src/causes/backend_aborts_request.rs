@@ -1,3 +1,4 @@
+use super::{request_body_rejected, upgrade_header_mismatch};
 use crate::deaths;
 use crate::outage;
 use crate::rule::*;
@@ -72,7 +73,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     });
     let found = match (particular, others) {
         (true, Some(others)) if same && ended.is_none() && !unseen => {
-            confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 })
+            confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }).only_likely_if(
+                upgrade_header_mismatch::may_be(case) || request_body_rejected::left_unread(case),
+            )
         }
         // Whether it lives, or is merely there again, could not be seen.
         (true, Some(others)) if backend.local && unseen => possible(summary).supporting(others),

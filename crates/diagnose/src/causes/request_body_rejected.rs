@@ -24,10 +24,12 @@ cause! {
     judge: Judge::Group(judge),
 }
 
+/// ECONNRESET.
+const RESET: i32 = 104;
+
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let entries: Vec<_> = case.entries().collect();
-    let with_body = |method: &str| matches!(method, "POST" | "PUT" | "PATCH");
-    if entries.is_empty() || !entries.iter().all(|it| with_body(&it.method)) {
+    if entries.is_empty() || !entries.iter().all(|it| has_body(&it.method)) {
         return Ok(Verdict::NotIt);
     }
     let sending = entries.iter().filter(|it| it.action == "sending request to upstream").count();
@@ -35,11 +37,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let text = text.to_ascii_lowercase();
         let about = ["content_length", "content-length", "body", "post", "entity", "payload", "upload"];
         about.iter().any(|it| text.contains(it))
-            && ["too big", "too large", "exceed", "over the limit", "larger than"]
+            && ["too big", "too large", "exceed", "over the limit", "larger than", "more than", "maximum"]
                 .iter()
                 .any(|it| text.contains(it))
     });
-    if sending == 0 && words.is_none() {
+    let keeps = case.scene.pass(case.group).is_none_or(|it| it.keeps_connections(case.scene.view));
+    let left_unread = left_unread(case);
+    if sending == 0 && words.is_none() && !left_unread {
         return Ok(Verdict::NotIt);
     }
     let backend = case.backend()?;
@@ -52,7 +56,6 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     }
     let name = backend.name(case.scene);
     let good: Vec<_> = outage::good_answers(case).collect();
-    let keeps = case.scene.pass(case.group).is_none_or(|it| it.keeps_connections(case.scene.view));
     let seen = deaths::would_be_seen(case).is_ok();
     let path = case.group.paths.first().map(|(path, _)| format!(" to {path}")).unwrap_or_default();
     let summary = format!("{name} hangs up while nginx sends it the body of requests{path}");
@@ -67,7 +70,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         None if sending == entries.len() && !keeps && alive && seen => {
             confirmed(summary).decisive(case.failures_fact()).confidence(0.93)
         }
-        None if sending * 2 >= entries.len() => likely(summary).supporting(case.failures_fact()),
+        None if sending * 2 >= entries.len() || left_unread => {
+            likely(summary).supporting(case.failures_fact())
+        }
         None => possible(summary).supporting(case.failures_fact()),
     };
     Ok(found
@@ -80,6 +85,18 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         ))
         .verify(case.verify_command())
         .into())
+}
+
+/// Whether every request had a body and got a reset, on a connection of its own. Who closes with data unread sends a reset
+/// (RFC 1122, 4.2.2.13): it left the body. nginx may read that reset before it has sent everything.
+pub fn left_unread(case: &Case) -> bool {
+    let fresh = case.scene.pass(case.group).is_some_and(|it| !it.keeps_connections(case.scene.view));
+    let reset = |it: &crate::failure::Failure| it.errno == Some(RESET) && has_body(&it.method);
+    fresh && case.entries().next().is_some() && case.entries().all(reset)
+}
+
+fn has_body(method: &str) -> bool {
+    matches!(method, "POST" | "PUT" | "PATCH")
 }
 
 #[cfg(test)]
@@ -109,5 +126,21 @@ mod tests {
             "{}",
             outline(&report)
         );
+    }
+
+    #[test]
+    fn a_reset_after_a_body_shows_that_it_was_left_unread() {
+        let line = failed(
+            "recv() failed (104: Connection reset by peer)",
+            "reading response header from upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let mut host = logged(
+            passing_to("proxy_pass http://127.0.0.1:8080"),
+            &[&line.replace("GET /cart", "POST /cart")],
+        );
+        serving(&mut host, 700, "/usr/bin/python3 app.py", "127.0.0.1:8080");
+        let host = requested(host, &[("GET / HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.01")]);
+        check(&host, "request-body-rejected: likely");
     }
 }

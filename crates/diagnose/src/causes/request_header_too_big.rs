@@ -1,5 +1,5 @@
 use crate::rule::*;
-use crate::{deaths, said};
+use crate::{deaths, outage, said};
 
 cause! {
     /// The request's header (cookies, a long URL) is more than the backend takes, and it hangs up.
@@ -27,6 +27,9 @@ cause! {
 /// 4096 for the whole block.
 const LONG_LINE_BYTES: usize = 4000;
 
+/// ECONNRESET.
+const RESET: i32 = 104;
+
 /// uWSGI counts the block's size in 16 bits.
 const LARGEST_BLOCK_BYTES: u64 = 65535;
 
@@ -42,7 +45,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let words = said::near(case, says);
     let entries: Vec<_> = case.entries().collect();
     let long = !entries.is_empty() && entries.iter().all(|it| it.request.len() > LONG_LINE_BYTES);
-    let Some(last) = entries.last().filter(|_| words.is_some() || long) else { return Ok(Verdict::NotIt) };
+    let left_unread = words.is_none() && !long && left_unread(case)?;
+    let Some(last) = entries.last().filter(|_| words.is_some() || long || left_unread) else {
+        return Ok(Verdict::NotIt);
+    };
     if deaths::near(case)?.is_some_and(|it| it.explain()) {
         return Ok(Verdict::ruled_out("workers of the backend ended at those moments"));
     }
@@ -53,6 +59,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let summary = format!("{name} hangs up on requests whose header is too large for it");
     let found = match words {
         Some(words) => confirmed(summary).decisive(words),
+        None if left_unread => likely(summary).confidence(0.6).supporting(Fact::new(
+            "error-log",
+            "it reset connections of requests without a body, which it does when it leaves a part of the header unread",
+        )),
         None => likely(summary),
     };
     Ok(found
@@ -61,6 +71,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .fix(Fix::repair(format!("Raise the header limit of {name}, or make cookies and URLs shorter")))
         .verify(case.verify_command())
         .into())
+}
+
+/// Whether uWSGI closed with a part of the request unread, which shows as a reset (RFC 1122, 4.2.2.13), while it answers
+/// others to the same page. Over HTTP it says nothing of a header that is too large; elsewhere its log may be out of sight.
+fn left_unread(case: &Case) -> Result<bool, Blind> {
+    let fresh = !case.scene.pass(case.group).is_none_or(|it| it.keeps_connections(case.scene.view));
+    let without_body = |it: &crate::failure::Failure| matches!(it.method.as_str(), "GET" | "HEAD");
+    Ok(fresh
+        && case.backend()?.kind == AppKind::Uwsgi
+        && case.entries().all(|it| it.errno == Some(RESET) && without_body(it))
+        && outage::good_answers(case).any(|it| case.group.paths.iter().any(|(path, _)| *path == it.path)))
 }
 
 /// uWSGI's own complaint about the size of the block.
@@ -145,5 +166,23 @@ mod tests {
             "{}",
             outline(&report)
         );
+    }
+
+    #[test]
+    fn uwsgi_that_resets_some_requests_to_a_page_left_their_header_unread() {
+        let line = failed(
+            "recv() failed (104: Connection reset by peer)",
+            "reading response header from upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        for (server, expected) in
+            [("/usr/bin/uwsgi --http-socket :8080", true), ("/usr/bin/node app.js", false)]
+        {
+            let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line]);
+            serving(&mut host, 700, server, "127.0.0.1:8080");
+            let host = requested(host, &[("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.01")]);
+            let report = crate::diagnose(&host);
+            assert_eq!(first(&report) == "request-header-too-big: likely", expected, "{}", outline(&report));
+        }
     }
 }

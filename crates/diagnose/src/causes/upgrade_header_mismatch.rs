@@ -124,6 +124,15 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     Ok(found.supporting_each(others).supporting(case.failures_fact()).verify(case.verify_command()).into())
 }
 
+/// Whether WebSockets alone fail, and nginx does not pass their Upgrade header on: then that may well be why.
+pub fn may_be(case: &Case) -> bool {
+    let passed_on = |it: &Pass| it.settings.header("Upgrade").is_some_and(|it| !it.value.is_empty());
+    let http = case.scene.pass(case.group).filter(|it| matches!(it.scheme.name(), "http" | "https"));
+    http.is_some_and(|it| !passed_on(it))
+        && !case.group.paths.is_empty()
+        && case.group.paths.iter().all(|(path, _)| is_socket_path(path))
+}
+
 fn is_socket_path(path: &str) -> bool {
     path.split('/').any(|it| SOCKET_PATHS.contains(&it.to_ascii_lowercase().as_str()))
 }
@@ -235,5 +244,19 @@ mod tests {
             "{}",
             outline(&report)
         );
+    }
+
+    #[test]
+    fn a_backend_that_silently_closes_websockets_without_the_header_is_likely() {
+        let line = failed(
+            "upstream prematurely closed connection",
+            "reading response header from upstream",
+            "http://127.0.0.1:8080/ws",
+        )
+        .replace("GET /cart", "GET /ws");
+        let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8080"), &[&line, &line]);
+        serving(&mut host, 700, "/usr/bin/node app.js", "127.0.0.1:8080");
+        let host = requested(host, &[("GET / HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.01")]);
+        check(&host, "upgrade-header-mismatch: likely");
     }
 }
