@@ -140,12 +140,14 @@ fn is_failure(scene: &Scene, group: &FailureGroup) -> bool {
         || !group.accesses.iter().all(harmless)
 }
 
-/// Whether it is what a busy and healthy host logs as well: requests that were merely delayed, warnings about responses that
+/// Whether it is what a busy and healthy host logs as well: requests that were merely delayed or counted, warnings about responses that
 /// were passed on whole, a few clients among many that did not wait.
 fn is_everyday(scene: &Scene, group: &FailureGroup) -> bool {
     let mut entries = group.entries.iter().map(|it| &scene.failures.entries[*it]);
     match group.symptom {
-        Symptom::Limiting => entries.all(|it| it.message.starts_with("delaying ")),
+        Symptom::Limiting => {
+            entries.all(|it| it.message.starts_with("delaying ") || it.message.contains(", dry run"))
+        }
         Symptom::ResponseInvalid | Symptom::HeaderInvalid => {
             let mut accesses = group.accesses.iter().map(|it| &scene.failures.accesses[*it]);
             !group.entries.is_empty()
@@ -462,11 +464,15 @@ fn finish(
 /// never first.
 fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
     let key = |it: &Finding| {
-        let idle = it.cause.explains == [Symptom::ClientClosed];
         let guess = it.certainty == Certainty::Possible;
-        (idle, guess, !it.impact.ongoing, std::cmp::Reverse(it.impact.requests))
+        (is_of_clients(it), guess, !it.impact.ongoing, std::cmp::Reverse(it.impact.requests))
     };
     key(a).cmp(&key(b)).then(b.certainty.cmp(&a.certainty)).then(b.confidence.total_cmp(&a.confidence))
+}
+
+/// Whether clients alone are concerned, and neither nginx nor a backend.
+pub fn is_of_clients(finding: &Finding) -> bool {
+    finding.cause.explains == [Symptom::ClientClosed]
 }
 
 fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use snapshot::{Peer, Snapshot};
 
+use crate::engine;
 use crate::report::{Finding, Report, Verdict};
 
 /// Where one instance passes on the error of another one, the cause is what the other met at the same time: its own finding
@@ -71,7 +72,9 @@ fn goes_with(deeper: &Finding, passed_on: &Finding) -> bool {
 /// Adds the report of a further instance. What fails at the main one stays in front; a healthy main one gives way.
 pub fn merge(mut first: Report, other: Report) -> Report {
     let worse = match other.verdict {
-        Verdict::Faulty => first.verdict != Verdict::Faulty,
+        Verdict::Faulty => {
+            first.verdict != Verdict::Faulty || of_clients_alone(&first) && !of_clients_alone(&other)
+        }
         Verdict::Degraded => first.verdict == Verdict::Healthy,
         // A further instance of which little could be seen takes nothing from what is known of the main one.
         Verdict::Inconclusive => !other.symptoms.is_empty() && first.verdict == Verdict::Healthy,
@@ -100,6 +103,8 @@ pub fn merge(mut first: Report, other: Report) -> Report {
             first.hidden.push(finding);
         }
     }
+    // Where one instance is the other's client, what ends that client shows here as clients that give up.
+    first.causes.sort_by_key(engine::is_of_clients);
     first.symptoms.extend(other.symptoms);
     for moment in other.moments {
         if !first.moments.contains(&moment) {
@@ -118,6 +123,10 @@ pub fn merge(mut first: Report, other: Report) -> Report {
         }
     }
     first
+}
+
+fn of_clients_alone(report: &Report) -> bool {
+    !report.causes.is_empty() && report.causes.iter().all(engine::is_of_clients)
 }
 
 #[cfg(test)]
@@ -192,5 +201,16 @@ mod tests {
             report.causes.iter().map(|it| it.upstream.as_ref().unwrap().peer.as_str()).collect();
         assert_eq!(told, ["127.0.0.1:8182"]);
         assert_eq!(report.causes[0].consequences, ["upstream-returned-error"]);
+    }
+
+    #[test]
+    fn clients_that_give_up_at_one_instance_stand_behind_what_fails_at_the_other() {
+        let gone = ("GET /search HTTP/1.1", 499, "127.0.0.1:8181", "-", "0.9");
+        let main = requested(passing_to("proxy_pass http://127.0.0.1:8181"), &[gone; 4]);
+        let host = two_instances().with(|it| it.logs.extend(main.logs));
+        let report = crate::diagnose(&host);
+        let ids: Vec<&str> = report.causes.iter().map(|it| it.cause.id).collect();
+        assert_eq!(ids.last(), Some(&"client-aborted"), "{ids:?}");
+        assert!(report.summary.contains("127.0.0.1:8182"), "{}", report.summary);
     }
 }

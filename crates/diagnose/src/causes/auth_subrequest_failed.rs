@@ -28,7 +28,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(last) = case.entries().next_back() else { return Ok(Verdict::NotIt) };
     // The subrequest's own failure has a line of its own, on the same connection, right before.
     let own_line = |it: &crate::failure::Failure| {
-        it.symptom != Symptom::AuthUnexpected
+        // What a PHP script says is a remark on its answer.
+        !matches!(it.symptom, Symptom::AuthUnexpected | Symptom::FastcgiStderr)
             && it.connection == last.connection
             && it.pid == last.pid
             && it.subrequest
@@ -116,5 +117,13 @@ mod tests {
             "{}",
             outline(&report)
         );
+    }
+
+    #[test]
+    fn what_the_script_says_meanwhile_is_no_failure_of_its_own() {
+        let says = "[error] 101#101: *7 FastCGI sent in stderr: \"PHP message: no session store\" while reading response header \
+            from upstream, client: 10.0.0.9, server: shop.example.com, request: \"GET /cart HTTP/1.1\", subrequest: \"/_auth\", \
+            upstream: \"fastcgi://127.0.0.1:9000\", host: \"shop.example.com\"";
+        check(&logged(configured(SITE), &[says, LINE]), "auth-subrequest-failed: confirmed");
     }
 }

@@ -22,8 +22,8 @@ cause! {
     /// ## Not to be confused with
     /// `host-cpu-saturated`: there the whole host is busy. `backend-slow`: there the time goes elsewhere.
     "backend-cpu-throttled",
-    explains: [ReadTimeout, ConnectTimeout, ConnectAgain],
-    leads_to: ["backend-slow", "backend-hung", "worker-pool-exhausted", "php-fpm-pool-exhausted", "listen-queue-overflow", "passive-health-ejection", "backend-worker-timeout"],
+    explains: [ReadTimeout, ConnectTimeout, ConnectAgain, ClientClosed],
+    leads_to: ["backend-slow", "backend-hung", "worker-pool-exhausted", "php-fpm-pool-exhausted", "listen-queue-overflow", "passive-health-ejection", "backend-worker-timeout", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

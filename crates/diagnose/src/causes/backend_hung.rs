@@ -22,8 +22,8 @@ cause! {
     /// `backend-slow`: it answers, late. `php-fpm-pool-exhausted` and `worker-pool-exhausted`: the workers are busy, not
     /// stuck, and requests still get through.
     "backend-hung",
-    explains: [ReadTimeout, ConnectTimeout, ConnectAgain, SslTimeout, SendTimeout],
-    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "worker-pool-exhausted", "php-fpm-pool-exhausted"],
+    explains: [ReadTimeout, ConnectTimeout, ConnectAgain, SslTimeout, SendTimeout, ClientClosed],
+    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "worker-pool-exhausted", "php-fpm-pool-exhausted", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

@@ -21,7 +21,7 @@ cause! {
     /// wait as well. `config-not-reloaded`: the files already allow more.
     "backend-slow",
     explains: [ReadTimeout],
-    leads_to: ["passive-health-ejection"],
+    leads_to: ["passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

@@ -82,4 +82,14 @@ mod tests {
         let gone = ("GET /search HTTP/1.1", 499, "127.0.0.1:8000", "-", "30.0");
         check(&requested(host, &[gone, gone, gone, gone]), "client-aborted: possible");
     }
+
+    #[test]
+    fn clients_that_give_up_on_a_backend_that_hangs_are_its_consequence() {
+        let mut host = logged(passing_to("proxy_pass http://127.0.0.1:8000"), &[]);
+        serving(&mut host, 700, "/usr/bin/node app.js", "127.0.0.1:8000");
+        process(&mut host, 700, |it| it.state = 'T');
+        let gone = ("GET /search HTTP/1.1", 499, "127.0.0.1:8000", "-", "0.9");
+        let report = check(&requested(host, &[gone; 4]), "backend-hung: confirmed");
+        assert_eq!(report.causes[0].consequences, ["client-aborted"]);
+    }
 }

@@ -19,8 +19,8 @@ cause! {
     /// `upstream-blackholed`: there the packets leave this host and nothing comes back. `listen-queue-overflow`: there the
     /// kernel drops connections because the backend's queue is full. `conntrack-full`: there no rule drops them.
     "firewall-drop",
-    explains: [ConnectTimeout],
-    leads_to: ["upstream-blackholed", "passive-health-ejection"],
+    explains: [ConnectTimeout, ClientClosed],
+    leads_to: ["upstream-blackholed", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

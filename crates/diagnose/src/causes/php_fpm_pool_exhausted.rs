@@ -26,8 +26,8 @@ cause! {
     /// `backend-slow`: there children are free. `backend-hung`: there they are stuck. "upstream prematurely closed
     /// connection" never means a full pool, whatever articles say: it is a worker that died, was killed, or hung up.
     "php-fpm-pool-exhausted",
-    explains: [ReadTimeout, ConnectAgain, ConnectTimeout],
-    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection"],
+    explains: [ReadTimeout, ConnectAgain, ConnectTimeout, ClientClosed],
+    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

@@ -20,8 +20,8 @@ cause! {
     /// `firewall-drop`: there a rule of this host drops the packets. `no-route-to-upstream`: there the neighbour does not
     /// answer. `dns-stale`: there the name has another address by now.
     "upstream-blackholed",
-    explains: [ConnectTimeout],
-    leads_to: ["passive-health-ejection"],
+    explains: [ConnectTimeout, ClientClosed],
+    leads_to: ["passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
 }
 

@@ -21,8 +21,8 @@ cause! {
     /// `backend-hung`: there nothing is answered any more. `listen-queue-overflow`: there the workers are free, only the
     /// queue is short. `backend-slow`: there workers are free and only some URLs are late.
     "worker-pool-exhausted",
-    explains: [ReadTimeout, ConnectAgain, ConnectTimeout],
-    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection"],
+    explains: [ReadTimeout, ConnectAgain, ConnectTimeout, ClientClosed],
+    leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
 }
 
