@@ -4,10 +4,12 @@
     /exit      the worker exits            /eat/MB     the worker takes memory and keeps it
     /header/N  a header of N bytes         /misnamed   a header with a space in its name
     /status/N  answers with that status    /burn/S     needs S seconds of CPU
+    /hangup    gunicorn: the connection is closed without an answer
     anything else: 200
 """
 import ctypes
 import os
+import socket
 import sys
 import time
 
@@ -34,6 +36,8 @@ def application(environ, start_response):
         headers.append(("X-Permissions", "p" * int(number)))
     elif what == "misnamed":
         headers.append(("X UV Index", "3"))
+    elif what == "hangup":
+        environ["gunicorn.socket"].shutdown(socket.SHUT_RDWR)
     elif what == "status":
         status = number + " Said"
     start_response(status, headers)
