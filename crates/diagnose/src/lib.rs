@@ -40,6 +40,7 @@ mod space;
 mod story;
 #[cfg(test)]
 mod testing;
+mod tiers;
 mod tls_talk;
 mod trial;
 mod undecided;

@@ -1,5 +1,5 @@
 use crate::rule::*;
-use crate::vitals;
+use crate::{tiers, vitals};
 
 cause! {
     /// The backend's own access list turns nginx away.
@@ -94,6 +94,12 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let deaf = heard.clone().count() >= 2
         && heard.clone().all(|it| matches!(it.answer, Answer::Closed | Answer::Reset));
     let answered = crate::outage::good_answers(case).next().is_some();
+    if let Some(behind) = case.peer().and_then(|it| tiers::stream_at(scene, it)) {
+        return Ok(Verdict::ruled_out(format!(
+            "it is nginx's own stream server, which passes on to {}",
+            behind.written
+        )));
+    }
     if !deaf
         || answered
         || !matches!(

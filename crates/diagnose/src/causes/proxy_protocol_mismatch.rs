@@ -1,5 +1,7 @@
+use crate::edits::Edits;
 use crate::rule::*;
-use crate::said;
+use crate::{said, tiers};
+use nginx_conf::{Module, Pass};
 
 cause! {
     /// One side sends or expects the PROXY protocol header, and the other does not.
@@ -28,6 +30,21 @@ cause! {
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     if case.group.symptom == Symptom::ProxyHeaderBroken {
         return Ok(own_listener(case));
+    }
+    let own = case.scene.pass(case.group).filter(|it| it.scheme.module() == Module::Stream);
+    if let Some(pass) = own.filter(|it| it.settings.proxy_protocol.value) {
+        return Ok(unasked_for(case, pass, case.backend()?));
+    }
+    // The stream server of this nginx between it and the backend may see nothing that is worth a line.
+    if let Some(pass) = case.peer().and_then(|it| tiers::stream_at(case.scene, it))
+        && pass.settings.proxy_protocol.value
+        && let [behind] = pass.addresses(case.scene.view).as_slice()
+    {
+        let behind: Peer = behind.address.parse().unwrap_or_else(|never| match never {});
+        if case.scene.groups.iter().any(|it| it.peer.as_ref() == Some(&behind)) {
+            return Ok(Verdict::NotIt);
+        }
+        return Ok(unasked_for(case, pass, &Backend::of(case.scene, &behind)?));
     }
     let Some(sight) = case.sight() else { return Ok(Verdict::NotIt) };
     let spoken = |it: &&snapshot::Greeting| it.answer == Answer::Spoken;
@@ -67,6 +84,42 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .fix(Fix::repair("Or proxy to it from nginx's stream block with `proxy_protocol on`: in http nginx cannot send the header"))
         .verify(case.verify_command())
         .into())
+}
+
+/// nginx's stream sends the header. Who is known to take none hangs up on it.
+fn unasked_for(case: &Case, pass: &Pass, backend: &Backend) -> Verdict {
+    let told = |it: &&Process| it.arguments.iter().any(|it| it.contains("proxy-protocol"));
+    // PHP-FPM cannot be told to take it; the others can, and their own files may do so.
+    let never = backend.kind == AppKind::PhpFpm;
+    let seldom = matches!(backend.kind, AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Node);
+    if !(never || seldom) || backend.processes.iter().any(|it| told(&it)) {
+        return Verdict::NotIt;
+    }
+    let name = backend.name(case.scene);
+    let kind = backend.kind.name();
+    let summary = format!(
+        "nginx's stream sends {name} a PROXY protocol header, which it takes for a broken request: it hangs up"
+    );
+    let span = pass.settings.proxy_protocol.from.unwrap_or(pass.span);
+    let config = Fact::new("config", "proxy_protocol on, in the stream server that passes to it")
+        .reference(case.scene.place(span));
+    let found = if never {
+        confirmed(summary)
+            .decisive(config)
+            .decisive(Fact::new("process", format!("{name} is {kind}, which knows no such header")))
+    } else {
+        likely(summary).supporting(config).supporting(Fact::new(
+            "process",
+            format!("{name} is {kind}, which takes such a header only when it is told to"),
+        ))
+    };
+    let mut edits = Edits::new(case.scene);
+    let off = edits.replace(span, "proxy_protocol off;");
+    found
+        .supporting(case.failures_fact())
+        .fix_maybe(off.and_then(|()| edits.into_fix(Fix::repair("Send no PROXY header to it"))))
+        .verify(case.verify_command())
+        .into()
 }
 
 /// nginx's own listener expects the header, and clients send none.
@@ -129,6 +182,30 @@ mod tests {
             !report.causes.iter().any(|it| it.cause.id == "proxy-protocol-mismatch"),
             "{}",
             outline(&report)
+        );
+    }
+
+    /// The stream server in front of a program hands it a header, and is hung up on.
+    fn streamed_to(command: &str, name: &str) -> Snapshot {
+        let line = "[error] 101#101: *3 recv() failed (104: Connection reset by peer) while proxying and reading from upstream, \
+            client: 127.0.0.1, server: 127.0.0.1:9001, upstream: \"127.0.0.1:9000\", bytes from/to client:528/0, bytes \
+            from/to upstream:0/571";
+        let server = "server {\nlisten 127.0.0.1:9001;\nproxy_protocol on;\nproxy_pass 127.0.0.1:9000;\n}";
+        // It begins in the http block.
+        let mut host = logged(configured(&format!("}}\nstream {{\n{server}")), &[line]);
+        serving(&mut host, 700, command, "127.0.0.1:9000");
+        process(&mut host, 700, |it| it.name = name.into());
+        host
+    }
+
+    #[test]
+    fn a_header_for_php_fpm_is_one_too_many() {
+        check(&streamed_to("php-fpm: master process", "php-fpm8.2"), "proxy-protocol-mismatch: confirmed");
+        let gunicorn = "/usr/bin/python3 /usr/bin/gunicorn shop:app";
+        check(&streamed_to(gunicorn, "gunicorn"), "proxy-protocol-mismatch: likely");
+        check_not(
+            &streamed_to(&format!("{gunicorn} --proxy-protocol"), "gunicorn"),
+            "proxy-protocol-mismatch",
         );
     }
 

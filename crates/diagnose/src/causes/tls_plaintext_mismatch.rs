@@ -46,9 +46,12 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let peer = case.peer_name();
     let summary = match (tls, spoken) {
-        (true, Protocol::Http | Protocol::Http2) => {
-            format!("nginx speaks TLS to {peer}, which speaks plain {}", heard::name(spoken))
-        }
+        (true, Protocol::Http | Protocol::Http2 | Protocol::Uwsgi | Protocol::Fastcgi) => match spoken {
+            Protocol::Http | Protocol::Http2 => {
+                format!("nginx speaks TLS to {peer}, which speaks plain {}", heard::name(spoken))
+            }
+            _ => format!("nginx speaks TLS to {peer}, which speaks {} without it", heard::name(spoken)),
+        },
         (false, Protocol::Tls) => {
             format!("nginx speaks plain {} to {peer}, which wants TLS", heard::scheme_name(scheme))
         }
