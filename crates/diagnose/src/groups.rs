@@ -8,6 +8,7 @@ use nginx_logs::Symptom;
 use snapshot::{Peer, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
+use crate::hidden;
 use crate::{silence, trial};
 
 /// A group remembers that many different paths.
@@ -118,7 +119,12 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
             probed: false,
         });
         group.entries.push(index);
+        let hidden = group.hidden;
         add(group, entry.at, &entry.path, access);
+        let pass = place.pass.map(|it| &view.passes()[it]);
+        if group.hidden == hidden && hidden::is_hidden(entry, access.map(|it| it.1), pass, view) {
+            group.hidden += 1;
+        }
     }
     for (index, access) in failures.accesses.iter().enumerate() {
         // A request whose reason stands in the error log is counted there; what the client broke off before nginx asked
