@@ -41,6 +41,8 @@ pub enum AppKind {
 
 /// Programs that listen on many hosts and are not what an HTTP, FastCGI or uwsgi pass means.
 const NO_BACKENDS: &[&str] = &[
+    "curl",
+    "wget",
     "sshd",
     "postgres",
     "mysqld",

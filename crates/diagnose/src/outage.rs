@@ -102,7 +102,7 @@ pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
     if !backend.local {
         return Ok(Outage::Remote);
     }
-    let meant = backend.meant.as_ref().and_then(|it| it.unit);
+    let meant = backend.meant.as_ref().and_then(|it| it.unit).filter(|it| !rested(case, it));
     let serving = backend.processes.iter().find_map(|it| it.unit.as_deref()).and_then(|it| scene.unit(it));
     if let (Some(meant), Some(holder)) = (meant, backend.processes.first())
         && serving.is_none_or(|it| it.name != meant.name)
@@ -140,6 +140,19 @@ pub fn of<'s, 'a>(case: &Case<'s, 'a>) -> Result<Outage<'s, 'a>, Blind> {
         return Ok(interrupted(case, unit, lives));
     }
     down(case, unit, &lives)
+}
+
+/// Whether the unit was at rest while the peer still answered: then it was another that served, whatever this one's
+/// command line says of the address. A check or a client names it as well.
+fn rested(case: &Case, unit: &Unit) -> bool {
+    let ends = story::lives(case.scene, &unit.name).into_iter().filter_map(|it| it.end).map(|it| it.at).max();
+    let ended = unit.main_exited_at.max(unit.inactive_since).max(ends);
+    // Without upstream fields, the answers of a group are anybody's.
+    let alone = case.scene.pass(case.group).is_some_and(|it| it.addresses(case.scene.view).len() == 1);
+    let own = good_answers(case).filter(|it| alone || it.tells_upstream).map(|it| it.at);
+    let answered = own.filter(|at| *at < case.group.first).max();
+    matches!(unit.active_state.as_str(), "inactive" | "failed")
+        && ended.zip(answered).is_some_and(|(ended, answered)| ended + NEAR < answered)
 }
 
 /// It does not listen: why?
@@ -601,6 +614,7 @@ mod tests {
             unit(it, "shop.service", |it| {
                 it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
                 (it.active_state, it.result) = ("failed".into(), "oom-kill".into());
+                it.inactive_since = Some(ago(13));
             });
         });
         became(&host, "the OOM killer took shop.service");
@@ -612,6 +626,7 @@ mod tests {
             unit(it, "shop.service", |it| {
                 it.exec_start = "/opt/shop/bin/shopd --port 8080".into();
                 it.cgroup = "/system.slice/shop".into();
+                it.inactive_since = Some(ago(13));
             });
             let killed = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,\
                           oom_memcg=/system.slice/shop2,task_memcg=/system.slice/shop2,task=java,pid=77,uid=0";
@@ -696,5 +711,19 @@ mod tests {
             journal.value.iter_mut().for_each(|it| it.at += SignedDuration::from_millis(400));
         });
         became(&died, "shop.service had served and died");
+    }
+
+    #[test]
+    fn a_unit_that_rested_while_the_peer_answered_was_not_the_one_that_served() {
+        let named = |ended: i64| {
+            silent().with(|it| {
+                unit(it, "shop-check.service", |it| {
+                    it.exec_start = "/opt/shop/bin/check --target 127.0.0.1:8080".into();
+                    it.inactive_since = Some(ago(ended));
+                });
+            })
+        };
+        became(&named(60), "nothing on this host is set up to listen there");
+        became(&named(13), "shop-check.service was stopped, it did not fail");
     }
 }

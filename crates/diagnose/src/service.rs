@@ -237,6 +237,7 @@ fn meant<'a>(
         .value
         .iter()
         .filter(mine)
+        .filter(|it| AppKind::of_command(&it.exec_start) != AppKind::NoBackend)
         .filter(|it| {
             names(&it.exec_start, peer, dialled) || it.environment.iter().any(|it| names(it, peer, dialled))
         })

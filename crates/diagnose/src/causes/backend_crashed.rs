@@ -44,8 +44,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             other => Ok(Verdict::ruled_out(outage::why_not(&other))),
         };
     }
-    if let other @ (Outage::StartFails { .. } | Outage::OomKilled { .. } | Outage::AddressTaken { .. }) =
-        outage::of(case)?
+    // Where the journal may not be seen, processes may still tell.
+    if let Ok(other @ (Outage::StartFails { .. } | Outage::OomKilled { .. } | Outage::AddressTaken { .. })) =
+        outage::of(case)
     {
         return Ok(Verdict::ruled_out(outage::why_not(&other)));
     }
