@@ -129,10 +129,22 @@ pub struct Notice {
     pub errno: Option<i32>,
     /// The message.
     pub message: String,
+    /// The request line, where it is about a request that nginx did not pass to an upstream; empty otherwise.
+    pub request: String,
     /// `file:line`.
     pub reference: String,
     /// Pid that wrote it; 0 when unknown.
     pub pid: u32,
+}
+
+impl Notice {
+    /// Whether it says why nginx itself answered that request with an error.
+    pub fn explains(&self, access: &Access) -> bool {
+        let near = self.at.duration_since(access.at).abs() <= SignedDuration::from_secs(2);
+        near && self.level <= error::Level::Error
+            && !self.request.is_empty()
+            && self.request == access.request
+    }
 }
 
 /// Reads the lines of the Snapshot.
@@ -210,6 +222,7 @@ fn read_error(all: &mut Failures, log: &LogFile, line: &LogLine, snapshot: &Snap
                 level: stderr.level.unwrap_or(error::Level::Error),
                 errno: stderr.errno,
                 message: text(Some(stderr.message)),
+                request: String::new(),
                 reference: reference(log, line),
                 pid: 0,
             });
@@ -228,6 +241,7 @@ fn read_error(all: &mut Failures, log: &LogFile, line: &LogLine, snapshot: &Snap
             level: record.level,
             errno: record.linux_errno(),
             message,
+            request: if record.upstream.is_none() { text(record.request) } else { String::new() },
             reference: reference(log, line),
             pid: record.pid,
         });
@@ -239,6 +253,7 @@ fn read_error(all: &mut Failures, log: &LogFile, line: &LogLine, snapshot: &Snap
             level: record.level,
             errno: record.linux_errno(),
             message: message.clone(),
+            request: String::new(),
             reference: reference(log, line),
             pid: record.pid,
         });

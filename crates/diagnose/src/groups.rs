@@ -141,12 +141,15 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         let speaks = silence::error_log_speaks(view, snapshot, pass.pass.map(|it| &view.passes()[it]));
         // An application's own 500 or 413 is its answer, and nginx is not asked about it. Of a 413 of its own nginx tells in
         // the error log.
-        let by_backend = match access.last_attempt() {
-            Some(attempt) => attempt.status == Some(413),
-            None => !access.tells_upstream && speaks,
+        let told = || failures.notices.iter().any(|it| it.explains(access));
+        let by_backend = match (access.status, access.last_attempt()) {
+            (413, Some(attempt)) => attempt.status == Some(413),
+            (413, None) => !access.tells_upstream && speaks,
+            (500, Some(attempt)) => attempt.addr.is_some() || attempt.status.is_some(),
+            (500, None) => !access.tells_upstream && !told(),
+            (status, _) => status > 500 && !matches!(status, 502..=504),
         };
-        let own = access.status == 413 && by_backend;
-        if own || access.status >= 500 && !matches!(access.status, 502..=504) {
+        if by_backend {
             continue;
         }
         if peer.is_none() && !access.tells_upstream {

@@ -23,6 +23,7 @@ impl Own<'_> {
             AnswerKind::ErrorPage { for_status, uri } => {
                 format!("error_page {for_status} ={} {uri}", self.answer.status)
             }
+            AnswerKind::TryFiles => format!("try_files with ={} for what is no file", self.answer.status),
             AnswerKind::LimitReq { zone } => format!("limit_req zone={zone}"),
             AnswerKind::LimitConn { zone } => format!("limit_conn {zone}"),
             AnswerKind::AuthRequest { uri } => format!("auth_request {uri}"),
@@ -44,10 +45,10 @@ impl Own<'_> {
     }
 }
 
-/// The `return` and `error_page` places that can give the group's requests the status that they got.
+/// The `return`, `error_page` and `try_files` places that can give the group's requests the status that they got.
 pub fn find<'s>(case: &Case<'s, '_>) -> Vec<Own<'s>> {
     let of_kind = |it: &Answer| match &it.kind {
-        AnswerKind::Return { .. } => true,
+        AnswerKind::Return { .. } | AnswerKind::TryFiles => true,
         // An error page that keeps its status only dresses it.
         AnswerKind::ErrorPage { for_status, .. } => it.status != *for_status && it.status != 0,
         _ => false,

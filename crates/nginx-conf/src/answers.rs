@@ -36,6 +36,8 @@ pub enum AnswerKind {
     LimitConn {
         zone: String,
     },
+    /// The last argument of a `try_files`: no file was there.
+    TryFiles,
     /// A subrequest decides; any failure of it is a 500.
     AuthRequest {
         uri: String,
@@ -70,6 +72,10 @@ pub(crate) fn of_directive(directive: &Directive, limits: LimitStatuses) -> Vec<
             vec![(limits.req, AnswerKind::LimitReq { zone })]
         }
         "limit_conn" => vec![(limits.conn, AnswerKind::LimitConn { zone: first.to_owned() })],
+        "try_files" => {
+            let last = directive.args.last().and_then(|it| status(it.text.strip_prefix('=')?));
+            last.map(|status| (status, AnswerKind::TryFiles)).into_iter().collect()
+        }
         "auth_request" if first != "off" => vec![(500, AnswerKind::AuthRequest { uri: first.to_owned() })],
         _ => Vec::new(),
     }

@@ -182,7 +182,11 @@ impl<'c> Builder<'c> {
                     formats.insert(name.to_owned(), format);
                 }
             }
-            "listen" | "server_name" | "try_files" | "internal" => self.attribute(directive, place),
+            "listen" | "server_name" | "internal" => self.attribute(directive, place),
+            "try_files" => {
+                self.attribute(directive, place);
+                self.answers(directive, place);
+            }
             "index" => {
                 let files = directive.args.iter().map(|arg| arg.text.to_string());
                 self.view.index_files.extend(files.filter(|it| !it.contains('$')));

@@ -5,8 +5,8 @@ cause! {
     /// nginx's own configuration returns the error: a `return`, an `error_page`, a maintenance switch.
     ///
     /// ## What you see
-    /// 502, 503 or 504 in the access log without any upstream (`$upstream_addr` is `-`), nothing in the error log, while the
-    /// backend is fine.
+    /// 502, 503, 504 or 500 in the access log without any upstream (`$upstream_addr` is `-`), while the backend is fine. The
+    /// error log says nothing; or, for a 500, that rewrites and internal redirects never end.
     ///
     /// ## How we know
     /// nginx asked no backend for these requests, and the configuration has an answer with that status on their way.
@@ -31,9 +31,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let by = attempt.addr.as_deref().unwrap_or("a backend");
         return Ok(Verdict::ruled_out(format!("nginx asked {by} for these requests")));
     }
-    let found = own_answers::find(case);
-    let Some(own) = found.first() else { return Ok(Verdict::NotIt) };
     let scene = case.scene;
+    let found = own_answers::find(case);
+    let Some(own) = found.first() else { return Ok(told(case).map_or(Verdict::NotIt, Verdict::from)) };
     let place = scene.place(own.answer.span);
     let status = last.status;
     let who = plural(case.group.count, "request");
@@ -60,6 +60,25 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .fix(switch_off(case, own))
         .verify(case.verify_command())
         .into())
+}
+
+/// What nginx's error log says about requests that it ended itself with 500.
+fn told(case: &Case) -> Option<Found> {
+    let scene = case.scene;
+    let explained =
+        |access: &crate::failure::Access| scene.failures.notices.iter().find(|it| it.explains(access));
+    let notice = case.accesses().rev().find_map(explained)?;
+    let who = plural(case.group.count, "request");
+    let line = Fact::new("error-log", notice.message.as_str()).reference(&notice.reference).at(notice.at);
+    let fix = if notice.message.contains("internal redirection cycle") {
+        let why = "each rewrite, try_files or error_page there leads back to itself: the file that would end it is missing";
+        Fix::repair("Let the last step of the redirect be something that exists, or end it with =404")
+            .because(why)
+    } else {
+        Fix::repair("Mend what nginx names in its error log")
+    };
+    let found = confirmed(format!("nginx itself answers 500 to {who}: {}", notice.message)).decisive(line);
+    Some(found.supporting(case.failures_fact()).fix(fix).verify(case.verify_command()))
 }
 
 /// How to make the answer go away.
@@ -100,6 +119,29 @@ mod tests {
     fn a_maintenance_switch_is_named_with_its_place() {
         let report = check(&site(SWITCH, "-", "-"), "nginx-returned-error: confirmed");
         assert!(report.causes[0].summary.contains("/etc/nginx/nginx.conf:7"), "{}", report.causes[0].summary);
+    }
+
+    #[test]
+    fn a_file_that_try_files_did_not_find_ends_in_its_status() {
+        let report = check(&site("try_files $uri =503;", "-", "-"), "nginx-returned-error: confirmed");
+        let summary = &report.causes[0].summary;
+        assert!(summary.contains("try_files with =503"), "{summary}");
+    }
+
+    #[test]
+    fn redirects_that_never_end_are_told_in_the_error_log_s_words() {
+        let line = "[error] 100#100: *7 rewrite or internal redirection cycle while internally redirecting to \
+                    \"/index.html\", client: 10.0.0.9, server: shop.example.com, request: \"GET /cart HTTP/1.1\", \
+                    host: \"shop.example.com\"";
+        let server = "server {\nlisten 80;\nlocation / {\ntry_files $uri /index.html;\n}\n}";
+        let bad = ("GET /cart HTTP/1.1", 500, "-", "-", "-");
+        let host = requested(logged(configured(server), &[line]), &[bad]);
+        let report = check(&host, "nginx-returned-error: confirmed");
+        let summary = &report.causes[0].summary;
+        assert!(summary.contains("internal redirection cycle"), "{summary}");
+        // Without that line nothing is known of it, but a 500 of nginx's own making is not healthy.
+        let host = requested(logged(configured(server), &[]), &[bad]);
+        check(&host, "inconclusive");
     }
 
     #[test]
