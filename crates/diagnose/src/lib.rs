@@ -19,6 +19,7 @@ mod events;
 mod failure;
 mod groups;
 mod heard;
+mod hidden;
 mod idle;
 mod members;
 mod merge;
