@@ -390,10 +390,13 @@ fn around_starts(case: &Case, unit: &Unit, starts: &[&Event], first: Option<Time
             if cut {
                 return stop && start.near(at, NEAR);
             }
-            let rounded =
-                if first == Some(start.at) { SignedDuration::from_secs(1) } else { SignedDuration::ZERO };
-            let end = back.iter().copied().find(|it| *it + rounded > start.at);
-            end.is_some_and(|end| at >= start.at - NEAR && at <= end)
+            if first != Some(start.at) {
+                let end = back.iter().copied().find(|it| *it > start.at);
+                return end.is_some_and(|end| at >= start.at - NEAR && at <= end);
+            }
+            // What failed in the second of the first answer may as well have failed after it, for another reason.
+            let end = back.iter().copied().find(|it| *it + SignedDuration::from_secs(1) > start.at);
+            end.is_some_and(|end| at >= start.at - NEAR && at < end)
         })
     };
     (times.iter().filter(|it| in_gap(**it)).count(), times.len())
