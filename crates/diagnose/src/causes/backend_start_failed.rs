@@ -39,7 +39,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     };
     let reason = words.last().map(|it| format!(": {}", shortened(&it.says))).unwrap_or_default();
     let tried = if attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
-    let found = confirmed(format!("{} does not come up{tried}{reason}", unit.name))
+    let what = if unit.active_state == "active" && !dropped { "a program of " } else { "" };
+    let found = confirmed(format!("{what}{} does not come up{tried}{reason}", unit.name))
         .decisive(fact)
         .supporting_each(words);
     let found = found.only_likely_if(outage::by_timing(case) || !sure);
