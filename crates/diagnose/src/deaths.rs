@@ -247,7 +247,7 @@ fn requests_each(case: &Case, backend: &Backend) -> usize {
             .into_iter()
             .any(|it| matches!(it, "-c" | "-C") || it.starts_with("--config") || it.ends_with("ini"))
     };
-    if backend.processes.iter().any(|it| by_file(it)) {
+    if backend.processes.iter().any(by_file) {
         return usize::MAX;
     }
     let workers = vitals::workers(case, backend).len().max(1);
