@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nginx_logs::Symptom;
 use snapshot::Peer;
 
-use crate::case::{Blind, Case, plural};
+use crate::case::{Blind, Case};
 use crate::cause::{Cause, Judge};
 use crate::causes::CAUSES;
 use crate::checks;
@@ -20,8 +20,9 @@ use crate::report::*;
 use crate::scene::Scene;
 use crate::service::Backend;
 use crate::silence;
+use crate::summary::{summary, too_little_seen};
 use crate::trial;
-use crate::undecided::{Undecided, next_look};
+use crate::undecided::{self, Undecided, next_look};
 use crate::verdict::{self, Found};
 use crate::{past, pattern};
 
@@ -435,6 +436,8 @@ fn finish(
         () => Verdict::Healthy,
     };
     let host = &scene.snapshot.host;
+    let guessing = verdict == Verdict::Inconclusive
+        || causes.first().is_some_and(|it| it.certainty == Certainty::Possible);
     let undecided = Some(undecided).filter(|_| verdict == Verdict::Inconclusive).unwrap_or_default();
     Report {
         host: host.name.clone(),
@@ -447,9 +450,9 @@ fn finish(
         window: scene.snapshot.window,
         verdict,
         summary: summary(scene, verdict, &causes, &hidden, &unexplained, total),
-        candidates: undecided.candidates(scene, &unexplained),
+        candidates: undecided.candidates(scene, &unexplained, &blind_spots),
         ruled_out: undecided.ruled_out(&unexplained),
-        next_look: (verdict == Verdict::Inconclusive).then(|| next_look(scene, &unexplained)).flatten(),
+        next_look: guessing.then(|| next_look(scene, &unexplained)).flatten(),
         moments: moments(scene, &causes.iter().chain(&hidden).collect::<Vec<_>>(), backends),
         checks: checks::checklist(scene, &causes, backends),
         causes,
@@ -543,72 +546,6 @@ fn failed_at(scene: &Scene, group: &FailureGroup) -> Vec<Timestamp> {
     entries.chain(requests.map(|it| it.at)).collect()
 }
 
-/// Why silence is no sign of health here, if so.
-fn too_little_seen(scene: &Scene) -> Option<&'static str> {
-    if scene.nginx.is_none() {
-        return Some("no nginx was found on this host");
-    }
-    if trial::went_well(scene).is_some() {
-        return None;
-    }
-    let logs = scene.snapshot.logs.iter();
-    let seen = logs.clone().filter(|it| it.lines.value().is_some()).count();
-    let lines = logs.filter_map(|it| it.lines.value()).any(|it| it.read_total > 0);
-    let peers = scene.snapshot.peers.iter().filter(|it| it.connect.value().is_some()).count();
-    if seen == 0 && peers == 0 {
-        return Some("no log of nginx could be read and no backend could be asked");
-    }
-    (seen == 0 && !lines && scene.snapshot.peers.is_empty()).then_some("no log of nginx could be read")
-}
-
-fn summary(
-    scene: &Scene,
-    verdict: Verdict,
-    causes: &[Finding],
-    hidden: &[Finding],
-    unexplained: &[usize],
-    total: Option<u64>,
-) -> String {
-    match verdict {
-        Verdict::Faulty => causes[0].summary.clone(),
-        Verdict::Degraded if !hidden.is_empty() => {
-            format!("{} Retries hid it from every client so far.", sentence(&hidden[0].summary))
-        }
-        Verdict::Inconclusive if unexplained.is_empty() && trial::unanswered(scene).is_some() => {
-            let tried = trial::unanswered(scene).unwrap_or_default();
-            format!("{tried}. Nothing that could be seen explains it.")
-        }
-        Verdict::Inconclusive if unexplained.is_empty() => {
-            let why = too_little_seen(scene).unwrap_or("too little could be seen");
-            format!("Cannot tell: {why}.")
-        }
-        Verdict::Degraded | Verdict::Inconclusive => {
-            let group = &scene.groups[unexplained[0]];
-            let peer = group.peer.as_ref().map(|it| format!(" at {it}")).unwrap_or_default();
-            format!(
-                "{} failed with {}{peer}, and nothing that could be seen explains it.",
-                plural(group.count, "request"),
-                group.symptom.id()
-            )
-        }
-        Verdict::Healthy => {
-            let nginx = scene.nginx.map(|it| format!("nginx {} runs", it.version)).unwrap_or_default();
-            let since = scene.clock(scene.snapshot.window.from);
-            let tried = trial::went_well(scene).map(|it| format!(" {it}.")).unwrap_or_default();
-            match total {
-                Some(total) => {
-                    format!("{nginx}; {} since {since}, no gateway failure.{tried}", plural(total, "request"))
-                }
-                None => format!("{nginx}; no gateway failure was logged since {since}.{tried}"),
-            }
-        }
-    }
-}
-
-fn sentence(text: &str) -> String {
-    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
-}
-
 fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindSpot> {
     let mut spots: Vec<BlindSpot> = Vec::new();
     for log in &scene.snapshot.logs {
@@ -647,6 +584,7 @@ fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindS
 
 fn notes(scene: &Scene) -> Vec<String> {
     let mut notes: Vec<String> = trial::passed_on(scene).into_iter().collect();
+    notes.extend(undecided::without_logs(scene));
     for problem in scene.config.problems.iter().take(5) {
         notes.push(format!("configuration: {}", scene.problem(problem)));
     }

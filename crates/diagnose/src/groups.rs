@@ -163,9 +163,15 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         let (symptom, errno) = match access.status {
             499 => (Symptom::ClientClosed, None),
             413 => (Symptom::BodyTooLarge, None),
-            _ => trial::symptom(access, peer.as_ref(), pass.pass.map(|it| &view.passes()[it]), snapshot)
-                .or_else(|| silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks))
-                .unwrap_or((Symptom::UpstreamStatus, None)),
+            _ => trial::symptom(
+                access,
+                peer.as_ref(),
+                pass.pass.map(|it| &view.passes()[it]),
+                snapshot,
+                speaks,
+            )
+            .or_else(|| silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks))
+            .unwrap_or((Symptom::UpstreamStatus, None)),
         };
         let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };
         let group = groups.entry(key).or_insert_with(|| FailureGroup {

@@ -39,6 +39,7 @@ mod service;
 mod silence;
 mod space;
 mod story;
+mod summary;
 #[cfg(test)]
 mod testing;
 mod tiers;

@@ -41,7 +41,7 @@ pub struct Report {
     pub candidates: Vec<Candidate>,
     /// Where no cause was found: those that it is not.
     pub ruled_out: Vec<RuledOut>,
-    /// Where no cause was found: a command that makes the next observation.
+    /// Where no cause was found, or only a possible one: a command that makes the next observation.
     pub next_look: Option<String>,
     /// What happened around the failures, in the order of time.
     pub moments: Vec<Moment>,

@@ -12,6 +12,7 @@ use crate::failure::Access;
 use crate::groups::{self, FailureGroup};
 use crate::report::BlindSpot;
 use crate::scene::Scene;
+use crate::trial;
 
 /// Levels at which nginx tells what went wrong with an upstream. Most of it is `error`.
 const TELLING: &[&str] = &["", "error", "warn", "notice", "info", "debug"];
@@ -72,7 +73,7 @@ fn why_silent<'v>(view: &'v View, snapshot: &Snapshot, pass: &Pass) -> Option<(&
 /// only such a log shows.
 pub fn blind_spots(scene: &Scene) -> Vec<BlindSpot> {
     let mut spots: Vec<BlindSpot> = Vec::new();
-    for pass in scene.groups.iter().filter_map(|it| scene.pass(it)) {
+    for (group, pass) in scene.groups.iter().filter_map(|it| Some((it, scene.pass(it)?))) {
         let Some((target, why)) = why_silent(scene.view, scene.snapshot, pass) else { continue };
         let place = target.span.map(|it| format!(" ({})", scene.place(it))).unwrap_or_default();
         let what = format!("error log{place}");
@@ -83,13 +84,22 @@ pub fn blind_spots(scene: &Scene) -> Vec<BlindSpot> {
                 what,
                 why,
                 costs: costs.map(|it| it.id).collect(),
-                remedy:
-                    "let it keep what is of level error, reload nginx, and ask again after the next failure"
-                        .to_owned(),
+                remedy: remedy(scene, group),
             });
         }
     }
     spots
+}
+
+/// The cheapest way to see what the error log would have said: one more request, if it was not made already.
+fn remedy(scene: &Scene, group: &FailureGroup) -> String {
+    let failed = group.paths.first().map(|(path, _)| (group.server.as_str(), path.as_str()));
+    match trial::proposal(scene.view, failed).filter(|_| scene.snapshot.trial.value().is_none()) {
+        Some(command) => format!("try one request: {command}"),
+        None => {
+            "let it keep what is of level error, reload nginx, and ask again after the next failure".into()
+        }
+    }
 }
 
 /// Whether an error page gives the failures of a pass another status, so that the access log does not show them either.

@@ -103,14 +103,26 @@ fn attempt(exchange: &Exchange, status: u16) -> Attempt {
     }
 }
 
-/// What nginx met in the trial, as far as the same request without nginx tells; none for other requests.
+/// What nginx met in the trial, as far as the same request without nginx tells. Where no error log speaks, that holds for
+/// other requests of that path that ended alike; none for all others.
 pub fn symptom(
     access: &Access,
     peer: Option<&Peer>,
     pass: Option<&Pass>,
     snapshot: &Snapshot,
+    error_log_speaks: bool,
 ) -> Option<(Symptom, Option<i32>)> {
-    let trial = snapshot.trial.value().filter(|_| access.trial)?;
+    let trial = snapshot.trial.value()?;
+    let alike = || {
+        access.method == "GET"
+            && failed_with(trial) == Some(access.status)
+            && access.path == crate::failure::path_of(&trial.target)
+            // With a header time it was the backend that answered so.
+            && access.last_attempt().is_none_or(|it| it.header_time.is_none())
+    };
+    if !access.trial && (error_log_speaks || !alike()) {
+        return None;
+    }
     let straight = trial.straight.iter().find(|it| Some(&it.to) == peer)?;
     Some(match &straight.outcome {
         Outcome::NotConnected(outcome) => silence::of_connect(outcome)?,
@@ -411,6 +423,18 @@ mod tests {
         });
         let report = check(&host, "backend-not-running: likely");
         assert_eq!(report.causes[0].impact.requests, 1);
+    }
+
+    #[test]
+    fn without_an_error_log_the_trial_tells_of_its_like() {
+        let closed = Outcome::Closed { received_bytes: 0 };
+        let host = tried(PASS, status(502, 0.001, 100), closed);
+        let of = |request| (request, 502, PEER, "502", "-");
+        let cart = of("GET /cart HTTP/1.1");
+        let report = crate::diagnose(&requested(host, &[cart, cart, of("GET /other HTTP/1.1")]));
+        let closed = report.symptoms.iter().find(|it| it.symptom == Symptom::PrematureClose).unwrap();
+        // Two of the log, and the trial itself, which no log tells of.
+        assert_eq!(closed.count, 3, "{}", outline(&report));
     }
 
     #[test]

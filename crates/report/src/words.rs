@@ -13,6 +13,8 @@ use crate::explain::how_we_know;
 use crate::visible::visible;
 
 const COSTS_SHOWN: usize = 4;
+/// More candidates than these are told by their ids alone.
+const CANDIDATES_IN_WORDS: usize = 3;
 /// Log lines are at most 2 KiB long; this much shows what kind of line it is.
 const SAMPLE_CHARS: usize = 240;
 
@@ -298,6 +300,24 @@ pub(crate) fn candidates(report: &Report) -> Vec<(&'static Cause, String)> {
     report.candidates.iter().map(|it| (it.cause, decides(it))).collect()
 }
 
+/// The same in lines: what one observation would decide is told together, in words only where it is little.
+pub(crate) fn open_questions(report: &Report) -> Vec<(Vec<String>, String)> {
+    let mut by_decision: Vec<(String, Vec<&Cause>)> = Vec::new();
+    for (cause, decides) in candidates(report) {
+        match by_decision.iter_mut().find(|(it, _)| *it == decides) {
+            Some((_, causes)) => causes.push(cause),
+            None => by_decision.push((decides, vec![cause])),
+        }
+    }
+    let lines = |causes: Vec<&Cause>| match causes.len() {
+        0..=CANDIDATES_IN_WORDS => {
+            causes.iter().map(|it| format!("{}: {}", it.id, it.headline().replace('`', ""))).collect()
+        }
+        _ => vec![causes.iter().map(|it| it.id).collect::<Vec<_>>().join(", ")],
+    };
+    by_decision.into_iter().map(|(decides, causes)| (lines(causes), decides)).collect()
+}
+
 /// What to do next where no cause was found: what settles most of the candidates, and one more request.
 pub(crate) fn next_looks(report: &Report) -> (Option<String>, Option<&str>) {
     let settles = |it: &BlindSpot| {
@@ -305,8 +325,9 @@ pub(crate) fn next_looks(report: &Report) -> (Option<String>, Option<&str>) {
         (open.count(), it.costs.len())
     };
     let best = report.blind_spots.iter().filter(|it| !it.remedy.is_empty()).max_by_key(|it| settles(it));
-    let best = best.map(|it| format!("{}, to see this: {}", it.remedy, it.what));
-    (best, report.next_look.as_deref())
+    let next = report.next_look.as_deref();
+    let other = best.filter(|it| next.is_none_or(|next| !it.remedy.contains(next)));
+    (other.map(|it| format!("{}, to see this: {}", it.remedy, it.what)), next)
 }
 
 /// What the command of the second look does, for those who are about to run it.

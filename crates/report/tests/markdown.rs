@@ -24,7 +24,7 @@ fn further_faults_are_folded() {
 fn without_a_cause_the_candidates_are_listed() {
     let text = render(&inconclusive());
     assert!(
-        text.contains("\n### It could be, and this would decide\n\n1. `php-fpm-pool-exhausted`: "),
+        text.contains("\n### It could be, and this would decide\n\n- php-fpm-pool-exhausted: "),
         "{text}"
     );
     assert!(text.contains("\n```sh\nwhy502 diagnose --url http://shop.example.com/cart\n```\n"), "{text}");

@@ -223,9 +223,9 @@ fn marked(text: &str) -> String {
 
 /// What failed, what it could be and where to look, when nothing says why.
 fn undecided(out: &mut String, report: &Report, clock: Clock) {
-    let candidates = words::candidates(report);
+    let questions = words::open_questions(report);
     let (look, command) = words::next_looks(report);
-    if report.symptoms.is_empty() && candidates.is_empty() && look.is_none() && command.is_none() {
+    if report.symptoms.is_empty() && questions.is_empty() && look.is_none() && command.is_none() {
         return;
     }
     out.push_str("<section>\n<h2>What is known</h2>\n");
@@ -245,6 +245,24 @@ fn undecided(out: &mut String, report: &Report, clock: Clock) {
         }
         out.push_str("</ul>\n");
     }
+    look_next(out, report);
+    if !questions.is_empty() {
+        out.push_str("<h3>It could be, and this would decide</h3>\n<ol class=\"plain\">\n");
+        for (causes, decides) in questions {
+            out.push_str("<li>");
+            for it in causes {
+                _ = write!(out, "<p>{}</p>", prose(&it));
+            }
+            _ = writeln!(out, "<p class=\"soft\">{}</p></li>", prose(&decides));
+        }
+        out.push_str("</ol>\n");
+    }
+    ruled_out(out, &report.ruled_out);
+    out.push_str("</section>\n");
+}
+
+fn look_next(out: &mut String, report: &Report) {
+    let (look, command) = words::next_looks(report);
     if look.is_some() || command.is_some() {
         out.push_str("<h3>Look there next</h3>\n");
     }
@@ -255,16 +273,6 @@ fn undecided(out: &mut String, report: &Report, clock: Clock) {
         paragraph(out, "", words::ONE_REQUEST);
         commands(out, &[command.to_owned()]);
     }
-    if !candidates.is_empty() {
-        out.push_str("<h3>It could be, and this would decide</h3>\n<ol class=\"plain\">\n");
-        for (cause, decides) in candidates {
-            _ = write!(out, "<li><code>{}</code>: {}", escaped(cause.id), marked(cause.headline()));
-            _ = writeln!(out, "<p class=\"soft\">{}</p></li>", prose(&decides));
-        }
-        out.push_str("</ol>\n");
-    }
-    ruled_out(out, &report.ruled_out);
-    out.push_str("</section>\n");
 }
 
 fn ruled_out(out: &mut String, ruled_out: &[RuledOut]) {
@@ -279,10 +287,14 @@ fn ruled_out(out: &mut String, ruled_out: &[RuledOut]) {
 }
 
 fn notes(out: &mut String, report: &Report) {
-    if report.notes.is_empty() && report.blind_spots.is_empty() {
+    let look = report.verdict != Verdict::Inconclusive && report.next_look.is_some();
+    if report.notes.is_empty() && report.blind_spots.is_empty() && !look {
         return;
     }
     out.push_str("<section>\n<h2>What else there is to know</h2>\n");
+    if look {
+        look_next(out, report);
+    }
     if !report.notes.is_empty() {
         list(out, &report.notes);
     }

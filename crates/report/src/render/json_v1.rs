@@ -63,7 +63,7 @@ pub struct Report {
     pub blind_spots: Vec<BlindSpot>,
     /// Where no cause was found: those that it can still be, the likeliest first.
     pub candidates: Vec<Candidate>,
-    /// Where no cause was found: a command that makes the next observation.
+    /// Where no cause was found, or only a possible one: a command that makes the next observation.
     pub next_look: Option<String>,
     /// Things worth knowing that are no failure.
     pub notes: Vec<String>,

@@ -47,6 +47,9 @@ pub fn render(report: &Report) -> String {
             finding(&mut out, it, said, clock);
         }
     }
+    if report.verdict != Verdict::Inconclusive && report.next_look.is_some() {
+        look_next(&mut out, report);
+    }
     if !report.notes.is_empty() {
         line(&mut out, "### Worth knowing");
         list(&mut out, &report.notes);
@@ -130,16 +133,22 @@ fn symptoms(out: &mut String, report: &Report, clock: Clock) {
 }
 
 fn candidates(out: &mut String, report: &Report) {
-    let candidates = words::candidates(report);
-    if !candidates.is_empty() {
+    let questions = words::open_questions(report);
+    if !questions.is_empty() {
         line(out, "### It could be, and this would decide");
-        for (number, (cause, decides)) in (1..).zip(candidates) {
-            _ = writeln!(out, "{number}. {}: {}", code(cause.id), cause.headline());
-            _ = writeln!(out, "   - {}", inline(&decides));
+        for (causes, decides) in questions {
+            for it in causes {
+                _ = writeln!(out, "- {}", inline(&it));
+            }
+            _ = writeln!(out, "  - {}", inline(&decides));
         }
         out.push('\n');
     }
     ruled_out(out, "###", &report.ruled_out);
+    look_next(out, report);
+}
+
+fn look_next(out: &mut String, report: &Report) {
     let (look, command) = words::next_looks(report);
     if look.is_some() || command.is_some() {
         line(out, "### Look there next");

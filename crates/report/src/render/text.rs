@@ -20,7 +20,7 @@ const IN_FULL: Limits = Limits { evidence: 10, ruled_out: 6, fixes: 4, prevent: 
 /// Of the others.
 const IN_BRIEF: Limits = Limits { evidence: 3, ruled_out: 0, fixes: 1, prevent: 0 };
 const SYMPTOMS_SHOWN: usize = 6;
-const CANDIDATES_SHOWN: usize = 6;
+const QUESTIONS_SHOWN: usize = 6;
 const BLIND_SPOTS_SHOWN: usize = 8;
 const NOTES_SHOWN: usize = 5;
 
@@ -43,6 +43,9 @@ pub fn render(report: &Report, colour: Colour) -> String {
         candidates(&mut page, report);
     }
     findings(&mut page, found, &report.summary, clock);
+    if report.verdict != Verdict::Inconclusive && report.next_look.is_some() {
+        look_next(&mut page, report);
+    }
     notes(&mut page, &report.notes);
     blind_spots(&mut page, &report.blind_spots);
     checks(&mut page, &report.checks, report.verdict == Verdict::Healthy);
@@ -166,14 +169,17 @@ fn symptoms(page: &mut Page, symptoms: &[SymptomLine], clock: Clock) {
 }
 
 fn candidates(page: &mut Page, report: &Report) {
-    let candidates = words::candidates(report);
-    if !candidates.is_empty() {
+    let questions = words::open_questions(report);
+    if !questions.is_empty() {
         page.heading("It could be, and this would decide");
-        for (number, (cause, decides)) in (1..).zip(candidates.iter().take(CANDIDATES_SHOWN)) {
-            page.put(&format!("  {number}. "), &format!("{}: {}", cause.id, cause.headline()), PLAIN);
-            page.put("     ", decides, DIM);
+        for (number, (causes, decides)) in (1..).zip(questions.iter().take(QUESTIONS_SHOWN)) {
+            for (index, it) in causes.iter().enumerate() {
+                let lead = if index == 0 { format!("  {number}. ") } else { "     ".to_owned() };
+                page.put(&lead, it, PLAIN);
+            }
+            page.put("     > ", decides, DIM);
         }
-        more(page, candidates.len(), CANDIDATES_SHOWN);
+        more(page, questions.len(), QUESTIONS_SHOWN);
     }
     if !report.ruled_out.is_empty() {
         page.heading("Ruled out");
@@ -182,6 +188,10 @@ fn candidates(page: &mut Page, report: &Report) {
         }
         more(page, report.ruled_out.len(), IN_FULL.ruled_out);
     }
+    look_next(page, report);
+}
+
+fn look_next(page: &mut Page, report: &Report) {
     let (look, command) = words::next_looks(report);
     if look.is_some() || command.is_some() {
         page.heading("Look there next");
