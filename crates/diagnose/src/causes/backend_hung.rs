@@ -47,8 +47,11 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let state = first.state;
         let how =
             if state == 'D' { "hangs in uninterruptible sleep" } else { "is stopped by a signal (SIGSTOP)" };
-        let found =
-            confirmed(format!("{name} {how}: it accepts connections and answers none")).decisive(fact);
+        // A slow disk shows as state D at any moment: what answered in between does not hang.
+        let slow = state == 'D' && !vitals::answered_meanwhile(case).is_empty();
+        let found = confirmed(format!("{name} {how}: it accepts connections and answers none"))
+            .decisive(fact)
+            .only_likely_if(slow);
         return Ok(advice(case, found, queue, &stuck, state).into());
     }
     let meanwhile = vitals::answered_meanwhile(case).len();
@@ -170,6 +173,16 @@ mod tests {
         let evidence = &report.causes[0].evidence[0].says;
         assert!(evidence.contains("(state D), waiting in nfs_wait_bit_killable"), "{evidence}");
         check_ruled_out(&host, "php-fpm-pool-exhausted", "stuck");
+    }
+
+    #[test]
+    fn a_process_that_still_answers_may_just_wait_for_a_slow_disk() {
+        let good = ("GET / HTTP/1.1", 200, "127.0.0.1:3000", "200", "0.004");
+        let host = requested(silent_node(), &[good]).with(|it| {
+            process(it, 300, |it| it.state = 'D');
+            greeted(it, "127.0.0.1:3000", Protocol::Http, Answer::Silent);
+        });
+        check(&host, "backend-hung: likely");
     }
 
     #[test]
