@@ -14,7 +14,8 @@ cause! {
     /// page needs little CPU time.
     ///
     /// ## How we know
-    /// The cgroup has a quota (`cpu.max`), and the kernel counts the periods in which it ran out (`nr_throttled`).
+    /// The cgroup has a quota (`cpu.max`), and the kernel counts the periods in which it ran out (`nr_throttled`): while
+    /// requests wait, that is sure. Later it is likely, if the count is more than what the start of the service took.
     ///
     /// ## What to do
     /// Raise `CPUQuota=` of the unit (or the container's CPU limit), or use less CPU per request.

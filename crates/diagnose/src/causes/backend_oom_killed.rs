@@ -12,7 +12,8 @@ cause! {
     ///
     /// ## How we know
     /// The kernel log names the killed process and its cgroup, or systemd's result of the unit is `oom-kill`, at the
-    /// time of the failures. Kills of other services are not counted.
+    /// time of the failures. Kills of other services are not counted, nor those
+    /// that the service outlived before it was stopped.
     ///
     /// ## What to do
     /// Raise the unit's memory limit (or the host's memory), run fewer workers, and find the request that takes so much.

@@ -11,6 +11,7 @@ cause! {
     /// ## How we know
     /// At the seconds of the failures the application server's log says that a worker reached its quota and was
     /// replaced (gunicorn "Autorestarting worker", uWSGI's and PHP-FPM's ends of a worker), and nothing died.
+    /// It meets any page: where one page alone always fails, it is not this.
     ///
     /// ## What to do
     /// Raise the quota or switch it off, add jitter so that workers do not end together, give the old worker time to

@@ -11,7 +11,7 @@ cause! {
     ///
     /// ## How we know
     /// The configuration has a name where nginx dials an address, and that address is not among those that the name has
-    /// now.
+    /// now. It is sure where the new address takes connections: names whose servers take turns change as well.
     ///
     /// ## What to do
     /// Reload nginx, which looks all names up again. To have it follow changes, use `server NAME resolve;` with a `zone`
