@@ -21,30 +21,9 @@ fn cases_expect_causes_that_exist() {
     }
 }
 
-/// Causes that only the tests beside their rules prove so far. Whoever writes a case takes its id out of here.
-const WITHOUT_A_CASE: &[&str] = &[
-    "auth-subrequest-failed",
-    "client-aborted",
-    "disk-full",
-    "host-memory-exhausted",
-    "nginx-fd-exhausted",
-    "nginx-worker-connections-exhausted",
-    "nginx-worker-crash",
-    "passive-health-ejection",
-    "proxy-temp-file-limit",
-    "rate-limited",
-    "request-body-rejected",
-    "request-body-too-large",
-    "request-header-too-big",
-    "temp-path-permission",
-    "upgrade-header-mismatch",
-    "upstream-max-conns-reached",
-    "upstream-servers-all-down",
-];
-
 #[test]
-fn every_other_cause_has_a_case() {
+fn every_cause_has_a_case() {
     let expected: BTreeSet<&str> = lab::cases().iter().map(|case| case.expect).collect();
     let without: Vec<_> = causes().into_iter().filter(|id| !expected.contains(id.as_str())).collect();
-    assert_eq!(without, WITHOUT_A_CASE, "a new cause needs a case in crates/lab/cases that expects it");
+    assert!(without.is_empty(), "no case in crates/lab/cases expects {}", without.join(" or "));
 }

@@ -1,7 +1,9 @@
 // A Node.js API that misbehaves as its paths say. Its argument is PORT, HOST:PORT, [IPV6]:PORT or /PATH.
 //   /wait/S   answers after S seconds       /spin/S    keeps the event loop busy for S seconds
 //   /throw    an uncaught exception         /grow/MB   takes memory and keeps it
-//   /destroy  drops the connection          /status/N  answers with that status           anything else: 200
+//   /destroy  drops the connection          /status/N  answers with that status
+//   /upload   takes 1 MiB of a body and then drops the connection
+//   /socket   a WebSocket: without the Upgrade header it drops the connection             anything else: 200
 'use strict'
 const http = require('http')
 const kept = []
@@ -15,9 +17,26 @@ const server = http.createServer((request, response) => {
     case 'throw': return setImmediate(() => answer(request.session.user.id))
     case 'grow': kept.push(Buffer.alloc(number << 20, 1)); return answer()
     case 'destroy': console.error('export refused: nobody is signed in'); return request.socket.destroy()
+    case 'upload': {
+      let size = 0
+      request.on('data', (part) => {
+        size += part.length
+        if (size <= 1 << 20) return
+        console.error('upload refused: more than 1048576 bytes')
+        request.socket.destroy()
+      })
+      return request.on('end', () => answer())
+    }
+    case 'socket': console.error('websocket: handshake without an Upgrade header'); return request.socket.destroy()
     case 'status': return answer(+number)
     default: return answer()
   }
+})
+
+server.on('upgrade', (request, socket) => {
+  if (request.headers['sec-websocket-key']) return socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+  console.error('upgrade refused: no WebSocket key in the request for ' + request.url)
+  socket.destroy()
 })
 
 const [, host, port] = /^(?:\[?(.*?)\]?:)?(\d+)$/.exec(process.argv[2]) || []
