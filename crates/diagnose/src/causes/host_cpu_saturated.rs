@@ -55,16 +55,13 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .collect();
     // One CPU's worth of foreign work on a host with several is not what starves the backend.
     let all = f64::from(host.cpus) * 100.0;
-    let named = !most.is_empty() && theirs >= mine && theirs >= all * 0.6;
+    // Inside a container, processes that take the time may be out of sight: then what is missing tells of them.
+    let unseen = (all * busy / 100.0 - theirs - mine).max(0.0);
+    let named = !most.is_empty() && theirs >= mine && theirs >= all * 0.25 && theirs + unseen >= all * 0.6;
     // What waits for a CPU is ready to run; what waits for a database sleeps.
     let wants = mine >= WANTS_PCT || backend.family(scene).iter().any(|it| it.state == 'R');
-    if !named {
-        // Inside a container the processes that take the time may be out of sight: then what is missing tells of them,
-        // provided that the backend wants a CPU at all.
-        let unseen = all * busy / 100.0 - theirs - mine;
-        if unseen < all * 0.5 || !wants {
-            return Ok(Verdict::ruled_out("it is not the CPU that the backend waits for"));
-        }
+    if !named && (unseen < all * 0.5 || !wants) {
+        return Ok(Verdict::ruled_out("it is not the CPU that the backend waits for"));
     }
     let whom = if named { most.join(", ") } else { "something that cannot be seen from here".to_owned() };
     let summary = format!(
