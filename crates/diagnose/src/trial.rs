@@ -355,6 +355,17 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_answers_us_late_does_not_hang_though_it_leaves_a_greeting_unread() {
+        let pass = "proxy_pass http://127.0.0.1:8080;\nproxy_read_timeout 2s";
+        let host = tried(pass, status(504, 2.001, 100), status(200, 3.5, 200)).with(|it| {
+            serving(it, 300, "/usr/bin/python3 shop.py --port 8080", PEER);
+            greeted(it, PEER, snapshot::Protocol::Http, snapshot::Answer::Silent);
+        });
+        check(&host, "backend-slow: likely");
+        check_ruled_out(&host, "backend-hung", "it answered the same request without nginx, after 3.5 s");
+    }
+
+    #[test]
     fn a_gateway_status_that_the_backend_sends_is_its_own() {
         let host = tried(PASS, status(503, 0.004, 100), status(503, 0.003, 100));
         check(&host, "upstream-returned-error: confirmed");

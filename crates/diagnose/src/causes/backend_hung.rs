@@ -1,5 +1,6 @@
 use crate::rule::*;
 use crate::service::Listening;
+use crate::trial;
 use crate::vitals;
 
 cause! {
@@ -68,6 +69,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         let before = Fact::new("access-log", format!("before that {path} was answered quickly"));
         let found = likely(summary).supporting(before).supporting_each(vitals::greeting_fact(case));
         return Ok(advice(case, found, queue, &workers, 'S').into());
+    }
+    if let Some(answered) = trial::straight(case).filter(|it| it.answered().is_some()) {
+        let took = super::backend_slow::span(answered.seconds);
+        return Ok(Verdict::ruled_out(format!("it answered the same request without nginx, after {took}")));
     }
     if meanwhile > 0 {
         return Ok(Verdict::ruled_out(format!(
