@@ -245,6 +245,8 @@ fn has_served(case: &Case, life: &Life, lives: &[Life]) -> Option<bool> {
     match life.started_at {
         _ if end.how == How::NeverBegan => Some(false),
         None => Some(true),
+        // It answered nothing, and yet ends as it is asked, while it turns nobody away: it got through its start.
+        Some(_) if was_cut(case, end.at) && !refuses(case) => Some(true),
         Some(started) => served_between(case, started, end.at).or_else(|| {
             let answered = was_cut(case, end.at) || only_one(case, life, lives);
             (answered || follows_another(started, lives)).then_some(answered)
@@ -268,6 +270,15 @@ fn was_cut(case: &Case, ended: Timestamp) -> bool {
     };
     case.backend.as_ref().is_ok_and(|it| !vitals::is_pool(it.kind))
         && case.scene.failures.entries.iter().any(|it| cut(&it))
+}
+
+/// Whether connections to the peer were refused: then it is down for a while between its runs, or does not get that far.
+fn refuses(case: &Case) -> bool {
+    let refused = |it: &&Failure| {
+        it.peer.as_ref() == case.peer()
+            && matches!(it.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing)
+    };
+    case.scene.failures.entries.iter().any(|it| refused(&it))
 }
 
 /// Whether no other run can have given the answers of this peer: it is the first that is known of, and the group has no

@@ -24,6 +24,11 @@ pub fn stopped_by(case: &Case, action: FilterAction, does: &str) -> Result<Verdi
     let seen = verdict(case)?;
     let FilterVerdict { rule, chain, not_understood, counter_moved, .. } = &seen.value;
     let peer = case.peer_name();
+    if seen.value.action == FilterAction::Accept
+        && let Some(rule) = not_understood.iter().find(|it| may(it, action))
+    {
+        return Ok(by_circumstances(case, seen, rule, does));
+    }
     if seen.value.action != action {
         return Ok(Verdict::ruled_out(match (seen.value.action, not_understood.len()) {
             (FilterAction::Accept, 0) => {
@@ -67,6 +72,45 @@ pub fn stopped_by(case: &Case, action: FilterAction, does: &str) -> Result<Verdi
         found = found.supporting(listening.fact.clone());
     }
     Ok(finish(case, found, chain))
+}
+
+/// Whether a rule that could not be evaluated would do that if it fitted, and is not known to have never fitted.
+fn may(rule: &str, action: FilterAction) -> bool {
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    let unused = words.windows(3).any(|it| it == ["counter", "packets", "0"]);
+    let ends = match action {
+        FilterAction::Drop => {
+            words.last() == Some(&"drop") || words.windows(2).any(|it| it == ["-j", "DROP"])
+        }
+        FilterAction::Reject => {
+            words.contains(&"reject") || words.windows(2).any(|it| it == ["-j", "REJECT"])
+        }
+        FilterAction::Accept => false,
+    };
+    ends && !unused
+}
+
+/// A rule that stops some packets and lets others pass: by rate, by number, by what came before.
+fn by_circumstances(case: &Case, seen: &Seen<FilterVerdict>, rule: &str, does: &str) -> Verdict {
+    let peer = case.peer_name();
+    let summary =
+        format!("a packet-filter rule of this host {does} some of nginx's connections to {peer}: {rule}");
+    let fact = seen
+        .fact("packet-filter", format!("it fits some packets, not all (a rate, a number, a list): {rule}"));
+    let listening = case.backend.as_ref().ok().and_then(|it| it.listening.as_ref());
+    likely(summary)
+        .confidence(0.7)
+        .supporting(fact)
+        .supporting_each(listening.map(|it| it.fact.clone()))
+        .supporting(case.failures_fact())
+        .fix(
+            Fix::repair("Exempt the backend's address from that rule, or allow it more")
+                .run("nft list ruleset")
+                .run("iptables-save -c")
+                .because("the rule's counter shows whether it stops packets"),
+        )
+        .verify(case.verify_command())
+        .into()
 }
 
 fn finish(case: &Case, found: Found, chain: &str) -> Verdict {

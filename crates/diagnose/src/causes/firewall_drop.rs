@@ -64,6 +64,32 @@ mod tests {
         assert!(report.causes.iter().all(|it| it.cause.id != "firewall-drop"), "{}", outline(&report));
     }
 
+    /// One rule on the way was not understood.
+    fn unsure(rule: &str) -> Snapshot {
+        timed_out(FilterAction::Accept).with(|it| {
+            sight(it, "10.0.0.7:8080", |it| {
+                let Reading::Seen(filter) = &mut it.filter else { return };
+                filter.value.not_understood = vec![rule.into()];
+            });
+        })
+    }
+
+    #[test]
+    fn a_rule_that_goes_by_number_is_likely_to_drop_what_times_out() {
+        let rule = "-A INPUT -p tcp --dport 8080 -m connlimit --connlimit-above 3 -j DROP";
+        check(&unsure(rule), "firewall-drop: likely");
+        check(
+            &unsure("tcp dport 8080 ct count over 3 counter packets 7 bytes 420 drop"),
+            "firewall-drop: likely",
+        );
+    }
+
+    #[test]
+    fn a_rule_that_never_fitted_or_lets_pass_drops_nothing() {
+        check_not(&unsure("tcp dport 8080 ct count over 3 counter packets 0 bytes 0 drop"), "firewall-drop");
+        check_not(&unsure("tcp dport 8080 ct count over 3 accept"), "firewall-drop");
+    }
+
     #[test]
     fn rules_we_may_not_see_are_a_blind_spot() {
         let host =

@@ -40,7 +40,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         // A refusal of every version and cipher we know leaves the name as the likeliest thing that it lacks.
         let vague = matches!(trouble, Trouble::HandshakeFailure | Trouble::OtherAlert);
         let other = refused.is_some_and(|it| it.detail.contains("protocol_version"));
-        if !vague || sent.is_some() || other {
+        if !vague || sent.is_some() && refused.is_none() || other {
             return Ok(Verdict::NotIt);
         }
     }
@@ -98,8 +98,9 @@ fn send_name(case: &Case, pass: &Pass, sent: Option<&str>) -> Option<Fix> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::testing::*;
-    use snapshot::Snapshot;
+    use snapshot::{Greeting, Snapshot};
 
     fn refused(pass: &str, reason: &str) -> Snapshot {
         let message = format!("SSL_do_handshake() failed (SSL: error:0A000458:SSL routines::{reason})");
@@ -116,6 +117,18 @@ mod tests {
         let report = check(&host, "tls-sni-required: confirmed");
         let edit = &report.causes[0].fixes[0].edits[0];
         assert_eq!(edit.new, "proxy_pass https://api.internal:8443; proxy_ssl_server_name on;");
+    }
+
+    #[test]
+    fn a_name_that_is_refused_of_us_as_well_is_likely_the_wrong_one() {
+        let pass = "proxy_ssl_server_name on; proxy_pass https://api.internal:8443";
+        let greeted = |answer, detail: &str| {
+            let greeting = Greeting { protocol: Protocol::Tls, answer, detail: detail.into() };
+            refused(pass, "tlsv1 alert internal error:SSL alert number 80")
+                .with(|it| sight(it, "127.0.0.1:8443", |it| it.greetings = vec![greeting]))
+        };
+        check(&greeted(Answer::Spoken, "alert: internal_error"), "tls-sni-required: likely");
+        check_not(&greeted(Answer::Spoken, "ServerHello, TLS 1.2"), "tls-sni-required");
     }
 
     #[test]
