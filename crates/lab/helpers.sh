@@ -220,3 +220,42 @@ refuse_call() {
 }
 # audit_log < RECORDS: auditd's log.
 audit_log() { install -d -m 700 /var/log/audit; cat >> /var/log/audit/audit.log; chmod 600 /var/log/audit/audit.log; }
+
+# --- containers --------------------------------------------------------------------------------------------------------
+
+# container NAME ADDRESS 'SCRIPT': what a container engine makes: a network of its own on 172.30.0.0/16 (this host is 172.30.0.1
+# there), PIDs and mounts of its own, no systemd, the engine's cgroup; SCRIPT is its first process. Its files are this host's,
+# but for /run, /tmp and /var/log.
+container() {
+  local name=$1 address=$2 script=$3 id group mount
+  id=$(sha256sum <<< "$name" | cut -c1-64)
+  mkdir -p /run/netns
+  ip link show bridge0 > /dev/null 2>&1 || { ip link add bridge0 type bridge; ip addr add 172.30.0.1/16 dev bridge0; ip link set bridge0 up; }
+  ip netns add "$name"
+  ip link add "to-$name" type veth peer name eth0 netns "$name"
+  ip link set "to-$name" master bridge0 up
+  ip netns exec "$name" sh -c "ip addr add $address/16 dev eth0; ip link set eth0 up; ip link set lo up; ip route add default via 172.30.0.1"
+  {
+    for mount in $(awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts); do
+      group=$mount/docker/$id
+      mkdir -p "$group"
+      [ ! -e "$group/cpuset.mems" ] || for part in cpus mems; do
+        cat "$mount/cpuset.$part" > "$mount/docker/cpuset.$part"
+        cat "$mount/cpuset.$part" > "$group/cpuset.$part"
+      done
+      echo "echo \$\$ > $group/cgroup.procs"
+    done 2> /dev/null
+    printf 'exec unshare --mount --pid --uts --ipc --fork --kill-child --mount-proc bash -c %q\n' "for folder in /run /tmp /var/log; do mount -t tmpfs tmpfs \$folder; done
+      mkdir -p /var/log/nginx /run/php; hostname ${id:0:12}; $script"
+  } > "/lab/container-$name.sh"
+  # Its standard streams go to the engine, which keeps each line as JSON.
+  mkdir -p "/var/lib/docker/containers/$id"
+  setsid nsenter --net="/run/netns/$name" bash "/lab/container-$name.sh" < /dev/null \
+    > >(engine_log stdout "$id") 2> >(engine_log stderr "$id") &
+}
+engine_log() {
+  exec setsid /usr/bin/python3 -u -c 'import datetime, json, sys
+for line in sys.stdin:
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    print(json.dumps({"log": line, "stream": sys.argv[1], "time": now}), flush=True)' "$1" >> "/var/lib/docker/containers/$2/$2-json.log"
+}

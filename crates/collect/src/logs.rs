@@ -27,8 +27,8 @@ use crate::task::start;
 use places::{Descriptors, Place, Stream};
 
 pub use access::compile;
-pub use decoded::container_id;
 pub use backend::{Source, read_all as read_backends};
+pub use decoded::container_id;
 pub use system::{drop_known, read_all as read_system};
 
 /// Logs that are read; a host with thousands of sites has a log for each.
@@ -195,14 +195,7 @@ fn read_target(target: &Target, context: &Context) -> Vec<LogFile> {
     let ours = Context { root: PathBuf::from("/"), ..context.clone() };
     let of_ours = |path: &Path| target.log(read_one(path, &target.kind, &ours).lines);
     match &target.place {
-        Place::File(path) => {
-            let zone = match &target.kind {
-                LogKind::Error => window::zone_of_file(&context.root, path, &context.zone),
-                LogKind::Access { .. } => None,
-            };
-            let zone = zone.unwrap_or_else(|| context.zone.clone());
-            read_with_rotated(path, &target.kind, &Context { zone, ..context.clone() })
-        }
+        Place::File(path) => read_with_rotated(path, &target.kind, context),
         Place::Held { open, .. } => vec![of_ours(open)],
         Place::Container(carrier) => match carrier.text(context) {
             Ok((text, zone)) => {
@@ -225,18 +218,26 @@ fn read_with_rotated(path: &Path, kind: &LogKind, context: &Context) -> Vec<LogF
     let mut logs = Vec::new();
     let earlier = window::rotated(&context.root, path);
     for (index, path) in std::iter::once(path.to_path_buf()).chain(earlier).enumerate() {
+        let written = window::written_at(&context.root, &path);
         let unpacked = decoded::unpacked(&context.root, &path).ok().flatten();
         let (root, open) = match &unpacked {
             Some(text) => (PathBuf::from("/"), decoded::path_of(text)),
             None => (context.root.clone(), path.clone()),
         };
-        let log = read_one(&open, kind, &Context { root: root.clone(), ..context.clone() });
+        let mut context = Context { root, ..context.clone() };
+        if *kind == LogKind::Error
+            && let Some(written) = written
+            && let Some(zone) = window::zone_of_file(&context.root, &open, written, &context.zone)
+        {
+            context.zone = zone;
+        }
+        let log = read_one(&open, kind, &context);
         let found = log.lines.value().is_some_and(|it| index == 0 || it.read_total > 0);
         if found || index == 0 {
             logs.push(LogFile { path: path.display().to_string(), ..log });
         }
         // With lines from before the window, nothing of the window is in an earlier file.
-        if !found || window::begins_before(&root, &open, kind, context) {
+        if !found || window::begins_before(&context.root, &open, kind, &context) {
             break;
         }
     }

@@ -192,14 +192,19 @@ pub fn zone_of_writer(line: &[u8], written: Timestamp, assumed: &TimeZone) -> Op
 }
 
 /// The same for a file, whose last line was written when it was last changed.
-pub fn zone_of_file(root: &Path, path: &Path, assumed: &TimeZone) -> Option<TimeZone> {
+pub fn zone_of_file(root: &Path, path: &Path, written: Timestamp, assumed: &TimeZone) -> Option<TimeZone> {
     let mut file = open(root, path).ok()?;
-    let metadata = file.metadata().ok()?;
-    file.seek(SeekFrom::Start(metadata.len().saturating_sub(TAIL_BYTES))).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
     let mut tail = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut tail).ok()?;
     let line = tail.rsplit(|byte| *byte == b'\n').find(|it| time_of_line(it).is_some())?;
-    zone_of_writer(line, Timestamp::try_from(metadata.modified().ok()?).ok()?, assumed)
+    zone_of_writer(line, written, assumed)
+}
+
+/// When a file was last changed. Compressing a log keeps that.
+pub fn written_at(root: &Path, path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(open(root, path).ok()?.metadata().ok()?.modified().ok()?).ok()
 }
 
 /// The time of an error-log line, which names no zone.
