@@ -3,6 +3,7 @@
 
 mod json;
 mod line;
+mod markdown;
 mod text;
 mod vocabulary;
 
@@ -14,6 +15,7 @@ use nginx_logs::errno::{Errno, errno};
 
 pub use json::{render as render_json, render_list as render_list_json};
 pub use line::Line;
+pub use markdown::{render as render_markdown, render_list as render_list_markdown};
 pub use text::{render, render_list};
 
 /// What was asked about.

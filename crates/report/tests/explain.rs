@@ -1,7 +1,7 @@
 //! What `explain` says about lines that people paste.
 
 use report::Colour;
-use report::explain::{Explained, explain, render, render_json};
+use report::explain::{Explained, explain, render, render_json, render_markdown};
 use serde_json::Value;
 
 const REFUSED: &str = "2026/05/02 15:02:04 [error] 7#7: *12 connect() failed (111: Connection refused) while connecting to \
@@ -91,4 +91,20 @@ fn no_beginning_of_a_line_makes_it_panic() {
             assert!(!line.fields.is_empty());
         }
     }
+}
+
+#[test]
+fn as_markdown_a_pasted_line_stays_in_code_spans() {
+    let hostile = REFUSED.replace("GET /a", "GET /`<img src=x>`@all");
+    let page = render_markdown(&explain(&hostile).expect("it is known"));
+    assert!(page.starts_with("# connect-refused\n"), "{page}");
+    assert!(page.contains("- request: ``GET /`<img src=x>`@all HTTP/1.1``\n"), "{page}");
+    assert!(page.contains("- `wrong-upstream-port`: "), "{page}");
+}
+
+#[test]
+fn as_markdown_a_cause_is_its_own_page() {
+    let page = render_markdown(&explain("keepalive-race").expect("it is known"));
+    assert!(page.starts_with("# keepalive-race\n\nnginx reused "), "{page}");
+    assert!(page.contains("\n## Shows as\n\n`premature-close`, "), "{page}");
 }

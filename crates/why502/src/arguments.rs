@@ -221,18 +221,6 @@ pub struct ShowReport {
     pub color: When,
 }
 
-/// How the result looks.
-#[derive(Debug, Args)]
-pub struct Show {
-    /// The form of the result
-    #[arg(long, default_value = "text")]
-    pub format: Format,
-
-    /// Whether text has colour; auto obeys NO_COLOR
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: When,
-}
-
 #[derive(Debug, Args)]
 pub struct Explain {
     /// An id, an errno, a status, a log line in quotes, or - to read a line from standard input
@@ -243,8 +231,13 @@ pub struct Explain {
     #[arg(long, conflicts_with = "what")]
     pub list: bool,
 
-    #[command(flatten)]
-    pub show: Show,
+    /// The form of the explanation: markdown is for runbooks and tickets
+    #[arg(long, default_value = "text")]
+    pub format: PageFormat,
+
+    /// Whether text has colour; auto obeys NO_COLOR
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
 }
 
 #[derive(Debug, Args)]
@@ -262,6 +255,14 @@ pub struct Capture {
 pub enum Format {
     Text,
     Json,
+}
+
+/// Forms of an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PageFormat {
+    Text,
+    Json,
+    Markdown,
 }
 
 /// Forms of a report.

@@ -13,7 +13,7 @@ use report::{explain, narrow, render};
 use snapshot::{Snapshot, read_capture, write_capture};
 
 use crate::arguments::{
-    Capture, Cli, Diagnose, Explain, Format, Look, Probe, ReportFormat, ShowReport, Verb,
+    Capture, Cli, Diagnose, Explain, Look, PageFormat, Probe, ReportFormat, ShowReport, Verb,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -119,11 +119,12 @@ fn request(look: Look, peer: Option<String>) -> Result<Request, Failure> {
 }
 
 fn explain(asked: &Explain) -> Result<Exit, Failure> {
-    let colour = output::colour(asked.show.color);
+    let colour = output::colour(asked.color);
     let text = if asked.list {
-        match asked.show.format {
-            Format::Text => explain::render_list(colour),
-            Format::Json => explain::render_list_json(),
+        match asked.format {
+            PageFormat::Text => explain::render_list(colour),
+            PageFormat::Json => explain::render_list_json(),
+            PageFormat::Markdown => explain::render_list_markdown(),
         }
     } else {
         let what = match asked.what.as_slice() {
@@ -132,9 +133,10 @@ fn explain(asked: &Explain) -> Result<Exit, Failure> {
         };
         let explained = explain::explain(&what)
             .map_err(|unknown| Failure::new(unknown.to_string()).advise(unknown.advice()))?;
-        match asked.show.format {
-            Format::Text => explain::render(&explained, colour),
-            Format::Json => explain::render_json(&explained),
+        match asked.format {
+            PageFormat::Text => explain::render(&explained, colour),
+            PageFormat::Json => explain::render_json(&explained),
+            PageFormat::Markdown => explain::render_markdown(&explained),
         }
     };
     output::print(&text)?;

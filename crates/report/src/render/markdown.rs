@@ -210,12 +210,12 @@ fn folded(out: &mut String, title: &str, write: impl FnOnce(&mut String)) {
     out.push_str("</details>\n\n");
 }
 
-fn line(out: &mut String, markdown: &str) {
+pub(crate) fn line(out: &mut String, markdown: &str) {
     out.push_str(markdown);
     out.push_str("\n\n");
 }
 
-fn paragraph(out: &mut String, text: &str) {
+pub(crate) fn paragraph(out: &mut String, text: &str) {
     line(out, &inline(text));
 }
 
@@ -256,7 +256,7 @@ fn spans(pieces: Vec<Piece>) -> String {
 }
 
 /// A code span that its text cannot end.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = visible(text);
     if text.trim().is_empty() {
         return String::new();
