@@ -92,7 +92,7 @@ fn unasked_for(case: &Case, pass: &Pass, backend: &Backend) -> Verdict {
     // PHP-FPM cannot be told to take it; the others can, and their own files may do so.
     let never = backend.kind == AppKind::PhpFpm;
     let seldom = matches!(backend.kind, AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Node);
-    if !(never || seldom) || backend.processes.iter().any(|it| told(&it)) {
+    if !(never || seldom) || backend.processes.iter().any(told) {
         return Verdict::NotIt;
     }
     let name = backend.name(case.scene);
