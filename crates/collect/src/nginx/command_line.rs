@@ -79,9 +79,7 @@ mod tests {
 
     #[test]
     fn options_are_read_from_the_title_of_the_master() {
-        let line = parse(
-            "/usr/sbin/nginx -g daemon on; master_process on; -c /etc/other.conf -p/opt/x",
-        );
+        let line = parse("/usr/sbin/nginx -g daemon on; master_process on; -c /etc/other.conf -p/opt/x");
         assert_eq!(line.binary, "/usr/sbin/nginx");
         assert_eq!(line.globals, "daemon on; master_process on;");
         assert_eq!(
