@@ -1,4 +1,5 @@
 use crate::edits::Edits;
+use crate::failure::Access;
 use crate::rule::*;
 use crate::service::Backend;
 use crate::{deaths, heard, idle, outage, vitals};
@@ -30,6 +31,9 @@ cause! {
 
 /// A request that the backend never read fails within a round trip; one that it did read takes the application's time.
 const AT_ONCE_SECONDS: f64 = 0.25;
+
+/// A server that closes idle connections from a thread of its own comes round that late.
+const LATE_CLOSE_SECONDS: f64 = 1.0;
 
 /// How far from the backend's idle timeout the pause before a failure may be: access logs know whole seconds only.
 const EARLY_SECONDS: f64 = 1.0;
@@ -143,11 +147,14 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let theirs = idle_of(case, backend);
     let timing = timing(case, theirs.as_ref());
     let telling = timing.as_ref().is_some_and(|it| it.telling);
-    // A busy server may let a request wait on a connection that it closes then.
-    if !telling && !waits.is_empty() && !waits.iter().all(|it| *it < AT_ONCE_SECONDS) {
+    let good: Vec<_> = outage::good_answers(case).collect();
+    // A busy server may let a request wait on a connection that it closes then. That it read none of them is believable
+    // when each goes well another time.
+    let goes_well = |bad: &Access| good.iter().any(|it| it.method == bad.method && it.path == bad.path);
+    let longest = if case.accesses().all(goes_well) { LATE_CLOSE_SECONDS } else { AT_ONCE_SECONDS };
+    if !telling && !waits.is_empty() && !waits.iter().all(|it| *it < longest) {
         return Ok(Verdict::ruled_out("the backend took its time before it hung up"));
     }
-    let good: Vec<_> = outage::good_answers(case).collect();
     let also_good = case.group.paths.iter().any(|(path, _)| good.iter().any(|it| it.path == *path));
     if good.is_empty() {
         return Ok(Verdict::ruled_out("no request to it succeeded"));
@@ -182,9 +189,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     // A method that never went well may be what the backend does not like.
     let same_methods = case.accesses().all(|bad| good.iter().any(|it| it.method == bad.method));
     let seen = telling && same_methods && deaths::would_be_seen(case).is_ok();
+    let soon = !waits.is_empty() && waits.iter().all(|it| *it < AT_ONCE_SECONDS);
     let found = if also_good && seen && outlives {
         confirmed(summary)
-    } else if also_good && at_once.is_some() {
+    } else if also_good && soon {
         likely(summary).confidence(0.85)
     } else if also_good {
         likely(summary)
@@ -296,6 +304,18 @@ mod tests {
     fn without_kept_connections_there_is_no_race() {
         let report = crate::diagnose(&closing("", "0.001"));
         assert!(!report.causes.iter().any(|it| it.cause.id == "keepalive-race"), "{}", outline(&report));
+    }
+
+    #[test]
+    fn a_server_that_closes_late_is_believed_where_the_same_request_goes_well_otherwise() {
+        check(&closing("keepalive 16;", "0.400"), "keepalive-race: likely");
+        let mut host = closing("keepalive 16;", "0.400");
+        // The POST never went well, the GET did.
+        let snapshot::LogFile { lines: Reading::Seen(lines), .. } = &mut host.logs[1] else { return };
+        lines.value.lines[1].text = lines.value.lines[1].text.replace("GET", "POST");
+        let snapshot::LogFile { lines: Reading::Seen(lines), .. } = &mut host.logs[0] else { return };
+        lines.value.lines[0].text = lines.value.lines[0].text.replace("GET", "POST");
+        check_ruled_out(&host, "keepalive-race", "the backend took its time");
     }
 
     #[test]
