@@ -1,4 +1,4 @@
-use super::{request_body_rejected, upgrade_header_mismatch};
+use super::{backend_access_denied, request_body_rejected, upgrade_header_mismatch};
 use crate::deaths;
 use crate::outage;
 use crate::rule::*;
@@ -74,7 +74,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let found = match (particular, others) {
         (true, Some(others)) if same && ended.is_none() && !unseen => {
             confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }).only_likely_if(
-                upgrade_header_mismatch::may_be(case) || request_body_rejected::left_unread(case),
+                upgrade_header_mismatch::may_be(case)
+                    || request_body_rejected::left_unread(case)
+                    || backend_access_denied::told(case).is_some(),
             )
         }
         // Whether it lives, or is merely there again, could not be seen.

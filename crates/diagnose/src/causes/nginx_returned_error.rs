@@ -1,12 +1,13 @@
-use crate::own_answers;
+use super::temp_path_permission;
 use crate::rule::*;
+use crate::{own_answers, space};
 
 cause! {
     /// nginx's own configuration returns the error: a `return`, an `error_page`, a maintenance switch.
     ///
     /// ## What you see
     /// 502, 503, 504 or 500 in the access log without any upstream (`$upstream_addr` is `-`), while the backend is fine. The
-    /// error log says nothing; or, for a 500, that rewrites and internal redirects never end.
+    /// error log says nothing; or, for a 500, that rewrites and internal redirects never end, or which file nginx may not read.
     ///
     /// ## How we know
     /// nginx asked no backend for these requests, and the configuration has an answer with that status on their way.
@@ -18,7 +19,7 @@ cause! {
     /// `upstream-returned-error`: there the backend sent the status. `rate-limited`: there limit_req or limit_conn did, and
     /// the error log says so.
     "nginx-returned-error",
-    explains: [UpstreamStatus],
+    explains: [UpstreamStatus, PermissionDenied],
     leads_to: [],
     judge: Judge::Group(judge),
 }
@@ -32,6 +33,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::ruled_out(format!("nginx asked {by} for these requests")));
     }
     let scene = case.scene;
+    if case.group.symptom == Symptom::PermissionDenied {
+        return Ok(unreadable(case).map_or(Verdict::NotIt, Verdict::from));
+    }
     let found = own_answers::find(case);
     let Some(own) = found.first() else { return Ok(told(case).map_or(Verdict::NotIt, Verdict::from)) };
     let place = scene.place(own.answer.span);
@@ -78,6 +82,21 @@ fn told(case: &Case) -> Option<Found> {
         Fix::repair("Mend what nginx names in its error log")
     };
     let found = confirmed(format!("nginx itself answers 500 to {who}: {}", notice.message)).decisive(line);
+    Some(found.supporting(case.failures_fact()).fix(fix).verify(case.verify_command()))
+}
+
+/// A file of the configuration's that the workers open for each request, and may not: passwords, a key.
+fn unreadable(case: &Case) -> Option<Found> {
+    let entry = case.entries().next_back()?;
+    if temp_path_permission::is_temporary(&entry.message) || !case.accesses().any(|it| it.status == 500) {
+        return None;
+    }
+    let who = plural(case.group.count, "request");
+    let file = space::path_in(&entry.message)?;
+    let line = Fact::new("error-log", format!("{} (13: Permission denied)", entry.message));
+    let found = confirmed(format!("nginx itself answers 500 to {who}: its workers may not read {file}"))
+        .decisive(line.reference(&entry.reference).at(entry.at));
+    let fix = Fix::repair(format!("Let the workers' user read {file}")).run(format!("namei -l {file}"));
     Some(found.supporting(case.failures_fact()).fix(fix).verify(case.verify_command()))
 }
 
@@ -142,6 +161,18 @@ mod tests {
         // Without that line nothing is known of it, but a 500 of nginx's own making is not healthy.
         let host = requested(logged(configured(server), &[]), &[bad]);
         check(&host, "inconclusive");
+    }
+
+    #[test]
+    fn a_password_file_that_the_workers_may_not_read_is_named() {
+        let line = "[crit] 100#100: *7 open() \"/etc/nginx/users\" failed (13: Permission denied), client: 10.0.0.9, \
+                    server: shop.example.com, request: \"GET /cart HTTP/1.1\", host: \"shop.example.com\"";
+        let server = "server {\nlisten 80;\nlocation / {\nproxy_pass http://127.0.0.1:8000;\n}\n}";
+        let bad = ("GET /cart HTTP/1.1", 500, "-", "-", "-");
+        let host = requested(logged(configured(server), &[line]), &[bad]);
+        let report = check(&host, "nginx-returned-error: confirmed");
+        let summary = &report.causes[0].summary;
+        assert!(summary.contains("/etc/nginx/users"), "{summary}");
     }
 
     #[test]

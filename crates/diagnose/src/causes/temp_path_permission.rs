@@ -30,10 +30,7 @@ const MISSING: i32 = 2;
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
     let Some(last) = case.entries().next_back() else { return Ok(Verdict::NotIt) };
-    if case.group.symptom == Symptom::PermissionDenied
-        && !last.message.contains("_temp")
-        && !is_number(&last.message)
-    {
+    if case.group.symptom == Symptom::PermissionDenied && !is_temporary(&last.message) {
         return Ok(Verdict::NotIt);
     }
     let errno = last.errno.unwrap_or_default();
@@ -114,6 +111,11 @@ fn give_back(directory: &str, user: &str) -> Fix {
 
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("/", |(it, _)| it)
+}
+
+/// Whether a message is about one of nginx's temporary files, and not about a file of the site or the configuration.
+pub fn is_temporary(message: &str) -> bool {
+    message.contains("_temp") || is_number(message)
 }
 
 /// Whether the file's name is one of nginx's temporary numbers.
