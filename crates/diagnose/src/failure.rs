@@ -424,6 +424,8 @@ fn unlikeness(entry: &Failure, access: &Access) -> u8 {
         (true, ..) => 2,
         (false, ..) if late => 3,
         (false, _, false) => 4,
+        // A file of the site that nginx may not read ends in its own 403, and no upstream has to do with it.
+        (false, 0, true) if entry.symptom == Symptom::PermissionDenied => 4,
         _ => NO_MATCH,
     }
 }
@@ -485,6 +487,15 @@ mod tests {
     fn a_request_that_went_well_at_once_did_not_fail() {
         let good = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.004");
         joined(&requested(logged(host(), &[&refused()]), &[good]), &[None]);
+    }
+
+    #[test]
+    fn a_file_that_nginx_may_not_read_is_a_403_and_no_failure_of_a_gateway() {
+        let line = "[error] 100#100: *7 open() \"/srv/cart\" failed (13: Permission denied), client: 10.0.0.9, server: \
+                    shop.example.com, request: \"GET /cart HTTP/1.1\", host: \"shop.example.com\"";
+        let snapshot = requested(logged(host(), &[line]), &[("GET /cart HTTP/1.1", 403, "-", "-", "-")]);
+        joined(&snapshot, &[Some(0)]);
+        check(&snapshot, "healthy");
     }
 
     #[test]
