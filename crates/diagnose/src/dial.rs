@@ -46,8 +46,12 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
         return Ok(Ok(Instead { name: name_of(case, it), there: it.clone(), sure: false, facts }));
     }
     all.sort_by_key(|it| (it.dialled_otherwise && !twin(it), !twin(it)));
-    let (free, taken): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| !it.dialled_otherwise || twin(it));
     let meant = backend.meant.as_ref();
+    // Nobody knows the dialled port, and another pass dials one that is typed almost alike.
+    let unheard_of = meant.is_none() && story::served_before(case).is_none() && idle_service(case).is_none();
+    let mistyped = |it: &Elsewhere| unheard_of && slip_of_the_pen(&backend.peer, &it.at);
+    let free = |it: &Elsewhere| !it.dialled_otherwise || twin(it) || mistyped(it);
+    let (free, taken): (Vec<_>, Vec<_>) = all.into_iter().partition(free);
     let Some(candidate) = related(free.iter(), meant.and_then(|it| it.unit)).or(free.first()).cloned() else {
         return Ok(Err(match taken.first() {
             Some(it) => format!("the only other backend, at {}, is dialled by another pass", it.at),
@@ -79,12 +83,18 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
     }
     let defined = meant.is_some_and(|it| it.defined);
     let idle = idle_service(case);
-    let alone = rivals == 0 && plausible(&candidate) && idle.is_none();
+    let alone = rivals == 0 && plausible(&candidate) && idle.is_none() && !candidate.dialled_otherwise;
     let sure = moved.is_some() || !defined && (alone || twin(&candidate));
     if let Some(idle) = idle.filter(|_| !sure) {
         facts.push(Fact::new(
             "unit",
             format!("but {} does not run either, and may be the one that was meant", idle.name),
+        ));
+    }
+    if candidate.dialled_otherwise && mistyped(&candidate) {
+        facts.push(Fact::new(
+            "config",
+            format!("another pass dials {}, which is typed almost alike", candidate.at),
         ));
     }
     facts.extend(moved);
@@ -93,6 +103,27 @@ pub fn instead<'a>(case: &Case<'_, 'a>, backend: &Backend<'a>) -> Result<Result<
     }
     let name = name_of(case, &candidate);
     Ok(Ok(Instead { there: candidate, name, sure, facts }))
+}
+
+/// Whether two ports of one address differ as mistyped ones do: digits in another order, or one too many. One digit that
+/// differs is no sign, since servers of a group are counted so.
+fn slip_of_the_pen(one: &Peer, other: &Peer) -> bool {
+    let (Peer::Tcp(one), Peer::Tcp(other)) = (one, other) else { return false };
+    let digits = |it: &SocketAddr| it.port().to_string().into_bytes();
+    let (a, b) = (digits(one), digits(other));
+    let sorted = |it: &[u8]| {
+        let mut it = it.to_vec();
+        it.sort_unstable();
+        it
+    };
+    let (long, short) = if a.len() > b.len() { (&a, &b) } else { (&b, &a) };
+    let one_too_many = long.len() == short.len() + 1
+        && (0..long.len()).any(|left_out| {
+            let rest =
+                long.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, digit)| digit);
+            rest.eq(short.iter())
+        });
+    one.ip() == other.ip() && a != b && (sorted(&a) == sorted(&b) || one_too_many)
 }
 
 /// A candidate of the very unit that was meant.

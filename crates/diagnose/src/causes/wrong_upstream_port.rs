@@ -110,6 +110,30 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_mistyped_in_one_location_is_likely_the_other_one() {
+        let mistyped = |dialled: u16| {
+            let pass = format!(
+                "proxy_pass http://127.0.0.1:{dialled};\n}}\nlocation /api/ {{\nproxy_pass http://127.0.0.1:8080"
+            );
+            let upstream = format!("http://127.0.0.1:{dialled}/");
+            host(&pass, &upstream, &[("/usr/bin/node a.js", "127.0.0.1:8080")])
+        };
+        let report = check(&mistyped(8008), "wrong-upstream-port: likely");
+        assert_eq!(report.causes[0].fixes[0].edits[0].new, "proxy_pass http://127.0.0.1:8080;");
+        // A neighbour is another server of the same kind.
+        check(&mistyped(8081), "backend-not-running: likely");
+        // Where a service of this host waits to be started, that one was meant.
+        let idle = mistyped(8008).with(|it| {
+            unit(it, "search.service", |it| {
+                it.exec_start = "/usr/bin/node search.js".into();
+                it.fragment_path = "/etc/systemd/system/search.service".into();
+                (it.active_state, it.file_state) = ("inactive".into(), "enabled".into());
+            });
+        });
+        check_not(&idle, "wrong-upstream-port");
+    }
+
+    #[test]
     fn of_several_backends_none_is_certain() {
         let (one, two) = (("/usr/bin/node a.js", "127.0.0.1:3001"), ("/usr/bin/node b.js", "127.0.0.1:3002"));
         let host = host("proxy_pass http://127.0.0.1:3000", "http://127.0.0.1:3000/", &[one, two]);
