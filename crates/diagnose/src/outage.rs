@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::Symptom;
 use nginx_logs::backend::EventKind;
-use snapshot::{ConnectOutcome, Process, Unit};
+use snapshot::{ConnectOutcome, Peer, Process, Unit};
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
@@ -306,10 +306,17 @@ fn served_between(case: &Case, started: Timestamp, ended: Timestamp) -> Option<b
 }
 
 /// Requests that this peer answered well, among those that the Snapshot keeps.
-pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access> {
-    let peer = case.peer_name();
-    let scene = case.scene;
-    let leading: Vec<usize> = case.peer().map_or_else(Vec::new, |peer| {
+pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access> + use<'s> {
+    good_answers_of(case.scene, case.peer())
+}
+
+/// The same for any peer; none are known of a peer that is not.
+pub fn good_answers_of<'s>(
+    scene: &'s Scene,
+    peer: Option<&Peer>,
+) -> impl Iterator<Item = &'s Access> + use<'s> {
+    let name = peer.map(Peer::to_string);
+    let leading: Vec<usize> = peer.map_or_else(Vec::new, |peer| {
         let passes = scene.view.passes().iter().enumerate();
         passes
             .filter(|(_, it)| groups::leads_to(it, peer, scene.view, scene.snapshot))
@@ -319,7 +326,7 @@ pub fn good_answers<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access>
     scene.failures.accesses.iter().filter(move |it| {
         let by = it.last_attempt().and_then(|it| it.addr.as_deref());
         let ours = if it.tells_upstream {
-            by == Some(peer.as_str())
+            by.is_some() && by == name.as_deref()
         } else {
             it.passes.iter().any(|pass| leading.contains(pass))
         };

@@ -3,7 +3,6 @@
 use nginx_logs::Symptom;
 use snapshot::{ConnectOutcome, Peer};
 
-use crate::case::{Blind, Case};
 use crate::groups::FailureGroup;
 use crate::outage;
 use crate::scene::Scene;
@@ -50,8 +49,7 @@ fn is_answered_since(scene: &Scene, group: &FailureGroup) -> bool {
             | Symptom::ConnectNoAddress
     );
     let alike = |path: &str| connecting || group.paths.iter().any(|(it, _)| it == path);
-    let nobody = Err(Blind { what: String::new(), why: String::new(), remedy: String::new() });
-    let good: Vec<_> = outage::good_answers(&Case { scene, group, backend: &nobody })
+    let good: Vec<_> = outage::good_answers_of(scene, group.peer.as_ref())
         .filter(|it| (alone || it.tells_upstream) && alike(&it.path))
         .map(|it| it.at)
         .collect();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use nginx_logs::Symptom;
 use snapshot::Peer;
 
-use crate::case::{Blind, Case, plural};
+use crate::case::plural;
 use crate::groups::FailureGroup;
 use crate::outage;
 use crate::report::{Evidence, Finding, Fix, Weight};
@@ -98,11 +98,7 @@ fn in_common(scene: &Scene, findings: &[Vec<&FailureGroup>]) -> Option<String> {
     let all = |groups: &[&FailureGroup]| -> u64 { groups.iter().map(|it| it.count).sum() };
     let (path, _) = findings[0].iter().flat_map(|it| &it.paths).max_by_key(|(_, count)| *count)?;
     let everywhere = findings.iter().all(|it| count(it, path) * 2 >= all(it) && all(it) > 0);
-    let nobody = Err(Blind { what: String::new(), why: String::new(), remedy: String::new() });
-    let good = findings.iter().flatten().flat_map(|group| {
-        let good: Vec<_> = outage::good_answers(&Case { scene, group, backend: &nobody }).collect();
-        good
-    });
+    let good = findings.iter().flatten().flat_map(|it| outage::good_answers_of(scene, it.peer.as_ref()));
     let (mut same, mut others) = (false, false);
     for it in good {
         same |= it.path == *path;
