@@ -1,6 +1,7 @@
 // A Node.js API that misbehaves as its paths say. Its argument is PORT, HOST:PORT, [IPV6]:PORT or /PATH.
 //   /wait/S   answers after S seconds       /spin/S    keeps the event loop busy for S seconds
 //   /throw    an uncaught exception         /grow/MB   takes memory and keeps it
+//   /block/S  the same, without using the CPU, as a synchronous call of a database does
 //   /destroy  drops the connection          /status/N  answers with that status
 //   /upload   takes 1 MiB of a body and then drops the connection
 //   /socket   a WebSocket: without the Upgrade header it drops the connection             anything else: 200
@@ -14,6 +15,7 @@ const server = http.createServer((request, response) => {
   switch (what) {
     case 'wait': return setTimeout(answer, 1000 * number)
     case 'spin': for (const end = Date.now() + 1000 * number; Date.now() < end;); return answer()
+    case 'block': Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000 * number); return answer()
     case 'throw': return setImmediate(() => answer(request.session.user.id))
     case 'grow': kept.push(Buffer.alloc(number << 20, 1)); return answer()
     case 'destroy': console.error('export refused: nobody is signed in'); return request.socket.destroy()

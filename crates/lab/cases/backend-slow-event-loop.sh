@@ -1,4 +1,4 @@
-# about: a report keeps the only event loop of a Node.js application busy, so that everybody waits for it
+# about: a report waits in a synchronous call and holds the only event loop of a Node.js application: everybody waits for it
 # expect: backend-slow
 # forbid: backend-hung, backend-not-running, listen-queue-overflow
 # peer: 127.0.0.1:3062
@@ -12,4 +12,4 @@ setup() {
   start_nginx
   get / 5
 }
-drive() { together /spin/1.2 6; get / 1; hold /spin/1.2 6; sleep 0.3; }
+drive() { together /block/1.2 6; get / 1; hold /block/1.2 6; sleep 0.3; }
