@@ -368,12 +368,15 @@ fn interrupted<'s, 'a>(case: &Case<'s, 'a>, unit: &'a Unit, lives: Vec<Life<'s>>
             sure: true,
         };
     }
+    let cut = is_cut(case);
     let starts: Vec<&Event> = case
         .scene
         .events
         .iter()
         .filter(|it| it.unit == unit.name)
         .filter(|it| match it.kind {
+            // A reload keeps the socket; what it can do is to end workers in the middle of a request.
+            EventKind::UnitReloading { .. } => cut && it.source == "journal",
             EventKind::UnitStarting { .. }
             | EventKind::UnitStarted { .. }
             | EventKind::UnitStopping { .. } => it.source == "journal",
@@ -406,6 +409,11 @@ fn around_deaths(case: &Case, deaths: &[&Life], lives: &[Life]) -> bool {
     times.is_empty() || inside * 2 >= times.len()
 }
 
+/// Whether running connections were cut, which a stop does and a start does not.
+fn is_cut(case: &Case) -> bool {
+    !matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing)
+}
+
 /// How many failures lie in the gap around a start: from a little before it until the backend is seen to be back. A start
 /// after which nothing shows that it is back says nothing about where its gap ends, and is not counted. Log stamps are whole
 /// seconds, rounded down: an answer in the second of the `first` start, before which nothing ran, came after it.
@@ -415,11 +423,10 @@ fn around_starts(case: &Case, unit: &Unit, starts: &[&Event], first: Option<Time
     let listening = |it: &&Event| it.unit == unit.name && matches!(it.kind, EventKind::Listening { .. });
     back.extend(case.scene.events.iter().filter(listening).map(|it| it.at));
     back.sort();
-    // A running connection is cut by a stop, not by a start.
-    let cut = !matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let cut = is_cut(case);
     let in_gap = |at: Timestamp| {
         starts.iter().any(|start| {
-            let stop = matches!(start.kind, EventKind::UnitStopping { .. });
+            let stop = matches!(start.kind, EventKind::UnitStopping { .. } | EventKind::UnitReloading { .. });
             if cut {
                 return stop && start.near(at, NEAR);
             }

@@ -9,7 +9,7 @@ cause! {
     /// nightly restarts, and nothing in between.
     ///
     /// ## How we know
-    /// systemd's lines about starts and stops that somebody asked for lie at the very seconds of the failures; the
+    /// systemd's lines about starts, stops and reloads that somebody asked for lie at the very seconds of the failures; the
     /// backend answers before and after.
     ///
     /// ## What to do
@@ -29,23 +29,41 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
     let scene = case.scene;
     let stops = starts.iter().filter(|it| matches!(it.kind, EventKind::UnitStopping { .. })).count();
     let begun = starts.iter().filter(|it| matches!(it.kind, EventKind::UnitStarted { .. })).count();
-    let what = if stops == 0 { "was starting" } else { "was restarted" };
+    let reloads = starts.iter().filter(|it| matches!(it.kind, EventKind::UnitReloading { .. })).count();
+    let reloaded = stops == 0 && reloads > 0;
+    let what = match (reloaded, stops) {
+        (true, _) => "was reloaded",
+        (false, 0) => "was starting",
+        _ => "was restarted",
+    };
+    let begun = if reloaded { reloads } else { begun };
     let often = if begun > 1 { format!(", {}", times(begun as u64)) } else { String::new() };
     let summary = format!("{} {what} when the requests failed{often}; it answers now", unit.name);
     let share = format!("{:.0} % of the failures lie in the gaps around its starts", covered * 100.0);
-    let last = starts.last().map(|it| it.fact()).unwrap_or_else(|| outage::state_fact(scene, unit));
+    let last = starts.iter().rev().find(|it| !reloaded || matches!(it.kind, EventKind::UnitReloading { .. }));
+    let last = last.map(|it| it.fact()).unwrap_or_else(|| outage::state_fact(scene, unit));
     let found =
         if covered >= 0.8 { confirmed(summary).decisive(last) } else { possible(summary).supporting(last) };
     // A supervisor may have replaced a program that crashed; systemd would say so.
     let found = found.only_likely_if(starts.iter().any(|it| it.source == crate::events::PROCESS));
+    // Most reloads are graceful, and a request may have failed at that time for another reason.
+    let found = found.only_likely_if(reloaded);
+    let php = case.backend().is_ok_and(|it| it.pool.is_some());
+    let fix = if reloaded && php {
+        Fix::repair("Let a reload of PHP-FPM wait for running requests: process_control_timeout = 30s in php-fpm.conf")
+            .because("it is 0 by default, so that a reload ends its children at once")
+    } else if reloaded {
+        Fix::repair(format!("Let {} finish running requests when it is reloaded", unit.name))
+    } else {
+        Fix::repair(format!("Restart {} without closing its socket", unit.name))
+            .because("a socket unit keeps the address open while the service is replaced; a reload replaces workers one by one")
+    };
+    let again = if reloaded { "reload" } else { "restart" };
     Ok(found
         .supporting(Fact::new("journal", share))
         .supporting(case.failures_fact())
-        .fix(
-            Fix::repair(format!("Restart {} without closing its socket", unit.name))
-                .because("a socket unit keeps the address open while the service is replaced; a reload replaces workers one by one"),
-        )
-        .verify(format!("systemctl restart {} and meanwhile: {}", unit.name, case.verify_command()))
+        .fix(fix)
+        .verify(format!("systemctl {again} {} and meanwhile: {}", unit.name, case.verify_command()))
         .prevent("Order nginx after the backend (After=) where failures come at boot; add a second server to the upstream group")
         .into())
 }
@@ -117,6 +135,28 @@ mod tests {
         });
         check(&host, "backend-crashed: confirmed");
         check_not(&host, "backend-restarting");
+    }
+
+    #[test]
+    fn a_reload_that_ends_children_in_the_middle_of_a_request_is_likely() {
+        let reset = "recv() failed (104: Connection reset by peer)";
+        let line =
+            failed(reset, "reading response header from upstream", "fastcgi://unix:/run/php/fpm.sock:");
+        let host = |reloaded: i64| {
+            logged(passing_to("fastcgi_pass unix:/run/php/fpm.sock"), &[&line, &line]).with(|it| {
+                php_fpm(it, "unix:/run/php/fpm.sock", &[("pm", "static"), ("pm.max_children", "2")], "ii");
+                let says = "Reloading php-fpm-500.service - The PHP 8.2 FastCGI Process Manager...";
+                journal(it, "php-fpm-500.service", &[(reloaded, "systemd", says)]);
+            })
+        };
+        let report = check(&host(11), "backend-restarting: likely");
+        let found = &report.causes[0];
+        assert_eq!(
+            found.summary,
+            "php-fpm-500.service was reloaded when the requests failed; it answers now"
+        );
+        assert!(found.fixes[0].title.contains("process_control_timeout"), "{}", outline(&report));
+        check_not(&host(300), "backend-restarting");
     }
 
     #[test]
