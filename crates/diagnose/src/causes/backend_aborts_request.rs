@@ -1,6 +1,6 @@
 use super::{backend_access_denied, request_body_rejected, upgrade_header_mismatch};
 use crate::deaths;
-use crate::outage;
+use crate::outage::{self, Outage};
 use crate::rule::*;
 use crate::vitals;
 
@@ -76,7 +76,9 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
             confirmed(summary).decisive(others).confidence(if keeps { 0.9 } else { 0.95 }).only_likely_if(
                 upgrade_header_mismatch::may_be(case)
                     || request_body_rejected::left_unread(case)
-                    || backend_access_denied::told(case).is_some(),
+                    || backend_access_denied::told(case).is_some()
+                    // What is under way when somebody restarts or reloads it is cut, and long requests above all.
+                    || matches!(outage::of(case)?, Outage::Restarting { .. }),
             )
         }
         // Whether it lives, or is merely there again, could not be seen.

@@ -157,6 +157,10 @@ mod tests {
         );
         assert!(found.fixes[0].title.contains("process_control_timeout"), "{}", outline(&report));
         check_not(&host(300), "backend-restarting");
+        // Other pages go well, since it is the long ones that are cut.
+        let good = ("GET / HTTP/1.1", 200, "unix:/run/php/fpm.sock", "200", "0.010");
+        let host = requested(host(11), &[good, good]);
+        check(&host, "backend-restarting: likely");
     }
 
     #[test]
