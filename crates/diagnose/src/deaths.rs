@@ -7,7 +7,6 @@ use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::events::{self, Event};
 use crate::outage;
-use crate::service::Backend;
 use crate::verdict::{Fact, Factual};
 use crate::vitals;
 
@@ -176,7 +175,7 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     let alone = alone.map(|it| scene.failures.accesses[*it].at);
     let mut moments: Vec<Timestamp> = case.entries().map(|it| it.at).chain(alone).collect();
     moments.sort();
-    let each = requests_each(case, backend);
+    let each = vitals::requests_each(backend).unwrap_or(usize::MAX);
     let mut best: Option<Deaths> = None;
     for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash, Death::Replaced] {
         let events: Vec<&Event> =
@@ -233,25 +232,6 @@ fn is_whole_service(event: &Event) -> bool {
         event.kind,
         EventKind::UnitExited { .. } | EventKind::UnitFailed { .. } | EventKind::UnitTimedOut { .. }
     )
-}
-
-/// How many requests one worker has under way at most; no limit where that is not known.
-fn requests_each(case: &Case, backend: &Backend) -> usize {
-    if backend.kind == AppKind::PhpFpm {
-        return 1;
-    }
-    // A file with settings may give the workers threads.
-    let by_file = |it: &&snapshot::Process| {
-        let words = it.arguments.iter().flat_map(|it| it.split_whitespace());
-        words
-            .into_iter()
-            .any(|it| matches!(it, "-c" | "-C") || it.starts_with("--config") || it.ends_with("ini"))
-    };
-    if backend.processes.iter().any(by_file) {
-        return usize::MAX;
-    }
-    let workers = vitals::workers(case, backend).len().max(1);
-    vitals::capacity(case, backend).map_or(usize::MAX, |it| (it / workers).max(1))
 }
 
 /// Node.js ends with its version as its last word when nobody caught an error.

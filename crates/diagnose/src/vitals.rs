@@ -101,23 +101,30 @@ pub fn may_have_threads(kind: AppKind) -> bool {
     matches!(kind, AppKind::Java | AppKind::Python | AppKind::Other)
 }
 
-/// How many requests the pool can work on at once, where its processes and its command line tell.
-pub fn capacity(case: &Case, backend: &Backend) -> Option<usize> {
-    if !matches!(backend.kind, AppKind::Gunicorn | AppKind::Uwsgi | AppKind::Ruby) {
-        return None;
-    }
-    let command = backend.processes.iter().map(|it| &it.arguments).max_by_key(|it| it.len())?;
-    // An event loop takes any number of requests.
+/// How many requests one worker can have under way, where the command line tells. Not where an event loop takes any number
+/// of them, nor where a file may give the workers threads.
+pub fn requests_each(backend: &Backend) -> Option<usize> {
+    // Puma's threads stand in `-t min:max`; uWSGI's `-t` is its harakiri.
+    let (names, otherwise): (&[&str], _) = match backend.kind {
+        AppKind::PhpFpm => return Some(1),
+        AppKind::Gunicorn | AppKind::Uwsgi => (&["--threads"], Some(1)),
+        AppKind::Ruby => (&["--threads", "-t"], None),
+        _ => return None,
+    };
+    let words = || backend.processes.iter().flat_map(|it| &it.arguments).flat_map(|it| it.split_whitespace());
+    let by_file = |it: &str| matches!(it, "-c" | "-C") || it.starts_with("--config") || it.ends_with("ini");
     let loops = ["gevent", "eventlet", "tornado", "uvicorn", "asyncio"];
-    if command.iter().any(|it| loops.iter().any(|word| it.to_ascii_lowercase().contains(word))) {
+    let by_loop = |it: &str| loops.iter().any(|word| it.to_ascii_lowercase().contains(word));
+    if words().any(|it| by_file(it) || by_loop(it)) {
         return None;
     }
-    // Puma's threads stand in `-t min:max`, and it has five where nothing says otherwise.
-    let threads = option(command, &["--threads", "-t"]).filter(|_| backend.kind != AppKind::Gunicorn);
-    let threads = threads.or_else(|| option(command, &["--threads"]));
-    let threads = threads.and_then(|it| it.rsplit(':').next()?.parse().ok());
-    let is_puma = backend.processes.iter().any(|it| it.name.contains("puma"));
-    Some(workers(case, backend).len() * threads.unwrap_or(if is_puma { 5 } else { 1 }))
+    let threads = backend.processes.iter().find_map(|it| option(&it.arguments, names));
+    threads.and_then(|it| it.rsplit(':').next()?.parse().ok()).or(otherwise)
+}
+
+/// How many requests the pool can work on at once, likewise.
+pub fn capacity(case: &Case, backend: &Backend) -> Option<usize> {
+    Some(workers(case, backend).len() * requests_each(backend)?)
 }
 
 /// What a command line gives for an option: `--threads 4`, `--threads=4`.
