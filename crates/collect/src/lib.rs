@@ -6,6 +6,7 @@
 
 mod backend_list;
 mod host;
+pub mod input;
 mod logs;
 mod nginx;
 pub mod peer;

@@ -283,6 +283,7 @@ pub fn run(request: &Request) -> Snapshot {
         peers,
         changes,
         trial: Reading::not_asked(),
+        traffic: None,
     }
 }
 

@@ -1,9 +1,82 @@
 //! What syslog and the journal put before an entry.
 
+use std::borrow::Cow;
+
+use jiff::Timestamp;
 use memchr::memmem;
 
 use crate::bytes::{leading_number, split_byte};
 use crate::error::looks_like_start;
+
+/// What wraps the lines of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carrier {
+    #[default]
+    None,
+    /// RFC 3164, as nginx, rsyslog and `journalctl -o short` write it.
+    Syslog,
+    /// RFC 5424.
+    Rfc5424,
+    /// `{"log":"…\n","stream":"stderr","time":"…"}`, what Docker keeps on disk.
+    DockerJson,
+    /// `web_1  | `, what `docker compose logs` prints.
+    Compose,
+    /// `2026-05-02T12:00:00.5Z stderr F `, what containerd and CRI-O keep on disk.
+    Cri,
+    /// `[pod/web-0/nginx] ` and the like, with or without a time: what `kubectl logs` prints.
+    Kubectl,
+    /// `journalctl -o json`, one object a line.
+    JournalJson,
+}
+
+/// The standard stream that a container's line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Output,
+    Error,
+}
+
+/// A line without its carrier, and what the carrier says of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Carried<'a> {
+    pub text: Cow<'a, [u8]>,
+    /// When the carrier took it.
+    pub at: Option<Timestamp>,
+    /// Who wrote it: a container, a pod, a unit.
+    pub source: Option<Cow<'a, str>>,
+    /// A syslog tag or identifier.
+    pub program: Option<Cow<'a, str>>,
+    pub pid: Option<u32>,
+    pub stream: Option<Stream>,
+    /// The line goes on in the carrier's next line of that source.
+    pub continues: bool,
+}
+
+impl Carrier {
+    /// As reports name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Carrier::None => "",
+            Carrier::Syslog => "syslog",
+            Carrier::Rfc5424 => "rfc5424",
+            Carrier::DockerJson => "docker-json",
+            Carrier::Compose => "docker-compose",
+            Carrier::Cri => "cri",
+            Carrier::Kubectl => "kubectl",
+            Carrier::JournalJson => "journal-json",
+        }
+    }
+
+    /// The carrier of most of the lines.
+    pub fn detect<'a>(_lines: impl IntoIterator<Item = &'a [u8]>) -> Carrier {
+        Carrier::None
+    }
+
+    /// Takes the carrier off a line; `None`: the line does not have it.
+    pub fn open(self, line: &[u8]) -> Option<Carried<'_>> {
+        Some(Carried { text: Cow::Borrowed(line), ..Carried::default() })
+    }
+}
 
 /// Takes off what a carrier put before an nginx entry; lines without a carrier come back as they are.
 ///

@@ -15,6 +15,7 @@ mod peer;
 mod process;
 mod reading;
 mod systemd;
+mod traffic;
 mod trial;
 
 pub use backend::*;
@@ -27,6 +28,7 @@ pub use peer::*;
 pub use process::*;
 pub use reading::*;
 pub use systemd::*;
+pub use traffic::*;
 pub use trial::*;
 
 use jiff::Timestamp;
@@ -72,6 +74,9 @@ pub struct Snapshot {
     /// One real request, made before everything else was read; not asked for unless the operator did.
     #[serde(default = "Reading::not_asked")]
     pub trial: Reading<Trial>,
+    /// The sums over logs that were read as such, instead of a host: then everything that is no log is unread.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
 }
 
 /// A span of time.
@@ -114,6 +119,7 @@ impl Snapshot {
             peers: Vec::new(),
             changes: Reading::seen(Vec::new(), "stat", now),
             trial: Reading::not_asked(),
+            traffic: None,
         }
     }
 
