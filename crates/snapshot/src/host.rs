@@ -43,6 +43,29 @@ pub struct Host {
 }
 
 impl Host {
+    /// A host that nobody looked at, as logs of it do not tell what it is.
+    pub fn unknown() -> Host {
+        Host {
+            name: String::new(),
+            kernel: String::new(),
+            distribution: String::new(),
+            container: false,
+            utc_offset_seconds: 0,
+            time_zone: None,
+            booted_at: None,
+            uid: 0,
+            user: String::new(),
+            cpus: 0,
+            load_1m: None,
+            cpu_pressure_pct: None,
+            cpu_busy_pct: None,
+            memory_total_bytes: None,
+            memory_available_bytes: None,
+            selinux_enforcing: None,
+            systemd: false,
+        }
+    }
+
     /// A plain Debian host, seen by root.
     pub fn quiet(now: Timestamp) -> Host {
         Host {

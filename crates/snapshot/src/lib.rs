@@ -123,6 +123,49 @@ impl Snapshot {
         }
     }
 
+    /// What logs alone say, of a host that nobody looked at: everything that is no log is unread, since nobody asked.
+    ///
+    /// `logs` are nginx's own, each kept line with its time; `backend_logs` are those of all other programs, a `dmesg` of
+    /// unknown clock, the audit log and `/var/log/messages` included, under the `server` that [`BackendLog`] lists. What
+    /// else was given is filled in afterwards: `kernel` and `journal`, where the lines carry the kernel's or the journal's
+    /// own fields (a `-o json` export), `nginx`, where a configuration was (`Nginx::of_files`), and
+    /// `host.utc_offset_seconds`, the zone in which times are to be shown.
+    ///
+    /// The "now" of every rule is the end of the window: the last time in the logs, unless an earlier end was asked for.
+    pub fn of_logs(
+        window: Window,
+        traffic: Traffic,
+        logs: Vec<LogFile>,
+        backend_logs: Vec<BackendLog>,
+    ) -> Snapshot {
+        Snapshot {
+            collected_at: window.to,
+            elapsed_seconds: 0.0,
+            window,
+            host: Host::unknown(),
+            nginx: Reading::not_asked(),
+            logs,
+            processes: Reading::not_asked(),
+            net: Net::unread(),
+            units: Reading::not_asked(),
+            journal: Reading::not_asked(),
+            kernel: Reading::not_asked(),
+            cgroups: Reading::not_asked(),
+            disks: Reading::not_asked(),
+            php_fpm: Reading::not_asked(),
+            backend_logs,
+            peers: Vec::new(),
+            changes: Reading::not_asked(),
+            trial: Reading::not_asked(),
+            traffic: Some(traffic),
+        }
+    }
+
+    /// Whether it is of logs alone: then what is unread was not there to be read, and no rule may expect it.
+    pub fn is_of_logs(&self) -> bool {
+        self.traffic.is_some()
+    }
+
     /// The same with one change made: `Snapshot::quiet().with(|s| s.net.listeners = …)`.
     pub fn with(mut self, change: impl FnOnce(&mut Snapshot)) -> Snapshot {
         change(&mut self);

@@ -103,6 +103,19 @@ pub struct Connections {
 }
 
 impl Net {
+    /// A network that nobody looked at.
+    pub fn unread() -> Net {
+        Net {
+            listeners: Reading::not_asked(),
+            unix_listeners: Reading::not_asked(),
+            addresses: Reading::not_asked(),
+            connections: Reading::not_asked(),
+            counters: Reading::not_asked(),
+            settings: Reading::not_asked(),
+            other_networks: Reading::not_asked(),
+        }
+    }
+
     /// Loopback and one LAN address, nothing listening.
     pub fn quiet(now: Timestamp) -> Net {
         let address = |ip: &str, prefix_length, interface: &str| Address {

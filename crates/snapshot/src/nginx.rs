@@ -102,6 +102,25 @@ pub struct ConfigFile {
 }
 
 impl Nginx {
+    /// What configuration files alone say: whether it runs, and which version, nobody looked at.
+    pub fn of_files(files: ConfigFiles, source: &str, at: Timestamp) -> Nginx {
+        Nginx {
+            master: None,
+            binary: String::new(),
+            version: String::new(),
+            flavour: String::new(),
+            prefix: String::new(),
+            config_path: files.files.first().map(|it| it.path.clone()).unwrap_or_default(),
+            default_error_log: String::new(),
+            default_access_log: String::new(),
+            worker_user: Reading::not_asked(),
+            unit: None,
+            config: Reading::seen(files, source, at),
+            root: None,
+            same_network: true,
+        }
+    }
+
     /// Debian's nginx 1.22.1, running for a day, with an empty configuration.
     pub fn quiet(now: Timestamp) -> Nginx {
         let started_at = now - jiff::SignedDuration::from_hours(24);
