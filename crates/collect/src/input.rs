@@ -59,6 +59,8 @@ pub struct Progress {
 /// What became of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct End {
+    /// Where reading began in the unpacked log: not at its beginning where the window begins later.
+    pub begins_at: u64,
     /// Bytes read, unpacked.
     pub bytes: u64,
     /// Why not all of it was read, if so: an error in the middle, a stop, half a compressed file.
@@ -119,7 +121,11 @@ impl Input {
             let part = work(&mut state, &block);
             take(index, 0, part);
             progress.done_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            ends.push(End { bytes: bytes.len() as u64, partial: read.err().map(|it| it.to_string()) });
+            ends.push(End {
+                begins_at: 0,
+                bytes: bytes.len() as u64,
+                partial: read.err().map(|it| it.to_string()),
+            });
         }
         (ends, vec![state])
     }

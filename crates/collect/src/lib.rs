@@ -8,6 +8,7 @@ mod backend_list;
 mod host;
 pub mod input;
 mod logs;
+mod logs_alone;
 mod nginx;
 pub mod peer;
 mod peer_list;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use snapshot::Snapshot;
 
+pub use logs_alone::{LogRequest, LogsRead, read_logs};
 pub use peer::ProbeLevel;
 pub use trial::Url;
 

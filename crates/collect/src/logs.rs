@@ -160,19 +160,23 @@ fn targets(instance: &Instance) -> Vec<Target> {
             view.log_format(&log.format)
         };
         let Some(format) = format else { continue };
-        let escape = match format.escape {
-            Escape::Default => "default",
-            Escape::Json => "json",
-            Escape::None => "none",
-        };
         let kind = LogKind::Access {
             format: log.format.clone(),
             text: format.text.clone(),
-            escape: escape.to_owned(),
+            escape: escape_name(format.escape).to_owned(),
         };
         places(log).into_iter().for_each(|place| add(Target { kind: kind.clone(), place }));
     }
     targets
+}
+
+/// As `escape=` spells it.
+pub fn escape_name(escape: Escape) -> &'static str {
+    match escape {
+        Escape::Default => "default",
+        Escape::Json => "json",
+        Escape::None => "none",
+    }
 }
 
 impl Target {

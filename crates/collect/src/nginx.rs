@@ -285,6 +285,11 @@ pub fn fill_in_workers(nginx: &mut Nginx, processes: &[Process]) {
     }
 }
 
+/// The one that a configuration tells of, whatever runs or is installed here.
+pub fn of_config(host: Host, wanted: &Wanted) -> Instance {
+    from_binary(&CommandLine::default(), None, host, wanted)
+}
+
 fn from_binary(line: &CommandLine, unit: Option<&Unit>, host: Host, wanted: &Wanted) -> Instance {
     let build = binary::read(Path::new(&line.binary)).unwrap_or_default();
     let mut instance = new_instance(line.binary.clone(), &build, line, None, host.users, host.clock, wanted);

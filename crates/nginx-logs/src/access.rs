@@ -105,6 +105,20 @@ impl Format {
         Format::compile(Format::COMBINED, Escape::Default)
     }
 
+    /// The text of a `log_format` that means the same.
+    pub fn text(&self) -> String {
+        let part = |it: &Part| {
+            let variable = it.variable.as_ref().map(|name| format!("${{{name}}}")).unwrap_or_default();
+            String::from_utf8_lossy(&it.literal).into_owned() + &variable
+        };
+        self.parts.iter().map(part).collect()
+    }
+
+    /// How values are escaped.
+    pub fn escape(&self) -> Escape {
+        self.escape
+    }
+
     /// The variables in their order, without `$`.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|it| it.variable.as_deref())
@@ -120,6 +134,17 @@ impl Format {
             let mut reader = Reader { format: self, line, lenient, values: Vec::new(), steps: 0 };
             reader.read(0, 0).then_some(AccessRecord { format: self, values: reader.values })
         })
+    }
+}
+
+impl Escape {
+    /// As `escape=` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Escape::Default => "default",
+            Escape::Json => "json",
+            Escape::None => "none",
+        }
     }
 }
 
