@@ -10,7 +10,6 @@ mod error;
 mod journal;
 mod places;
 mod system;
-mod times;
 mod window;
 
 use std::path::{Path, PathBuf};

@@ -506,7 +506,15 @@ fn unescape_json(after: &[u8]) -> Option<(char, usize)> {
         b't' => '\t',
         b'b' => '\u{8}',
         b'f' => '\u{c}',
-        b'u' => return Some((char::from_u32(hexadecimal(after.get(1..5)?)?)?, 6)),
+        b'u' => {
+            let unit = hexadecimal(after.get(1..5)?)?;
+            // Two halves make one character beyond the first 65536.
+            if let (0xd800..0xdc00, Some(b"\\u")) = (unit, after.get(5..7)) {
+                let low = hexadecimal(after.get(7..11)?)?.checked_sub(0xdc00).filter(|it| *it < 0x400)?;
+                return Some((char::from_u32(0x10000 + ((unit - 0xd800) << 10) + low)?, 12));
+            }
+            return Some((char::from_u32(unit)?, 6));
+        }
         _ => return None,
     };
     Some((character, 2))

@@ -56,3 +56,43 @@ fn zone(text: &[u8]) -> Option<Offset> {
 pub(crate) fn timestamp(date: DateTime, zone: Offset) -> Option<Timestamp> {
     zone.to_timestamp(date).ok()
 }
+
+/// A time at the beginning of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    pub at: Timestamp,
+    /// How many bytes it takes.
+    pub length: usize,
+    /// How many digits stand behind the point of its seconds.
+    pub fraction_digits: usize,
+}
+
+/// A time with its zone at the beginning of a text, as carriers write it: `2026-11-20T15:00:00.5Z`, also with more digits,
+/// `+01:00` or `+0100`.
+pub(crate) fn stamp(text: &[u8]) -> Option<Stamp> {
+    let (date, rest) = text.split_at_checked(19)?;
+    if (date[4], date[7], date[10], date[13], date[16]) != (b'-', b'-', b'T', b':', b':') {
+        return None;
+    }
+    let two = |at: usize| {
+        let (tens, ones) = (date[at].wrapping_sub(b'0'), date[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then_some((tens * 10 + ones) as i8)
+    };
+    let year = i16::from(two(0)?) * 100 + i16::from(two(2)?);
+    let fraction = rest.strip_prefix(b".").or_else(|| rest.strip_prefix(b",")).unwrap_or_default();
+    let fraction_digits = fraction.iter().take_while(|it| it.is_ascii_digit()).count();
+    let nanoseconds = (0..9).fold(0, |sum, at| {
+        sum * 10 + fraction[..fraction_digits].get(at).map_or(0, |it| i32::from(it - b'0'))
+    });
+    let zone_at = if fraction_digits > 0 { fraction_digits + 1 } else { 0 };
+    let (offset, zone_length) = match &rest[zone_at..] {
+        [b'Z', ..] => (Offset::UTC, 1),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2, ..] => (zone(&[*sign, *h1, *h2, *m1, *m2])?, 6),
+        [sign @ (b'+' | b'-'), h1, h2, m1, m2, ..] => (zone(&[*sign, *h1, *h2, *m1, *m2])?, 5),
+        _ => return None,
+    };
+    // A leap second is counted to the second before, as jiff does.
+    let time =
+        DateTime::new(year, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?.min(59), nanoseconds).ok()?;
+    Some(Stamp { at: timestamp(time, offset)?, length: 19 + zone_at + zone_length, fraction_digits })
+}

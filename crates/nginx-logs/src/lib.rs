@@ -24,10 +24,12 @@ pub mod entries;
 pub mod errno;
 pub mod error;
 mod fields;
+mod json;
 mod kind;
 pub mod reason;
 mod recognise;
 mod symptom;
+pub mod times;
 pub mod window;
 
 pub use block::Block;

@@ -4,9 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use nginx_logs::times;
 use snapshot::{BackendLog, LogLine, Reading};
 
-use super::{Context, times, window};
+use super::{Context, window};
 use crate::host::obstacle;
 use crate::task::start;
 

@@ -46,7 +46,7 @@ fn error_lines<'e>(
 ) -> LogLines {
     let mut lines = LogLines::default();
     for entry in entries {
-        let text = strip_carrier(entry.message.as_bytes());
+        let text = &*strip_carrier(entry.message.as_bytes());
         let refusal = text.starts_with(b"nginx: ");
         let emerg = |text: &[u8]| text.get(20..).is_some_and(|it| it.starts_with(b"[emerg]"));
         if !refusal && time_of_line(text).is_none() {

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use nginx_logs::backend;
+use nginx_logs::{backend, times};
 use snapshot::{BackendLog, KernelMessage, LogLine, Reading};
 
-use super::{Context, times, window};
+use super::{Context, window};
 use crate::host::obstacle;
 use crate::task::start;
 

@@ -55,7 +55,7 @@ const FORMATS: [&str; 3] = [
 
 /// Reads a line; none when it is of no log that is known here.
 pub(super) fn read(text: &str) -> Option<Line> {
-    let entry = strip_carrier(text.as_bytes());
+    let entry = &*strip_carrier(text.as_bytes());
     let in_format = |text: &&str| {
         let format = Format::compile(text, Escape::Default);
         format.parse(entry).and_then(of_access_log)
