@@ -11,10 +11,10 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::access_time;
-use crate::bytes::{find, number};
+use crate::bytes::number;
 use crate::fields::split_request;
 
 pub use crate::recognise::recognise;
@@ -435,25 +435,24 @@ fn decimal(text: &[u8]) -> Option<f64> {
 }
 
 /// One entry of a list in `$upstream_*`.
-struct Listed<'a> {
-    text: &'a [u8],
-    group: usize,
+pub(crate) struct Listed<'a> {
+    pub text: &'a [u8],
+    pub group: usize,
 }
 
 /// The entries of such a list: `, ` separates tries, ` : ` groups of tries.
-fn attempts(list: &[u8]) -> impl Iterator<Item = Listed<'_>> {
+pub(crate) fn attempts(list: &[u8]) -> impl Iterator<Item = Listed<'_>> {
     let mut rest = Some(list);
     let mut group = 0;
     std::iter::from_fn(move || {
         let text = rest?;
-        let comma = find(text, b", ");
-        // A trailing group is empty, and its space may have been trimmed.
-        let colon = find(text, b" : ").or_else(|| text.strip_suffix(b" :").map(<[u8]>::len));
-        let (end, width, next_group) = match (comma, colon) {
-            (Some(comma), colon) if colon.is_none_or(|it| comma < it) => (comma, 2, group),
-            (_, Some(colon)) => (colon, 3, group + 1),
-            _ => (text.len(), 0, group),
-        };
+        // Every separator has a space. A trailing group is empty, and its last space may have been trimmed.
+        let separator = memchr_iter(b' ', text).find_map(|at| match &text[at + 1..] {
+            _ if text[..at].ends_with(b",") => Some((at - 1, 2, group)),
+            b":" | [b':', b' ', ..] => Some((at, 3, group + 1)),
+            _ => None,
+        });
+        let (end, width, next_group) = separator.unwrap_or((text.len(), 0, group));
         rest = (width > 0).then(|| text.get(end + width..).unwrap_or_default());
         let listed = Listed { text: &text[..end], group };
         group = next_group;
