@@ -1,6 +1,8 @@
 //! The project's own commands. Each is what a contributor types and what CI runs; there is no second way.
 
+mod bench;
 mod check;
+mod fuzz;
 mod lab;
 mod new_cause;
 mod test;
@@ -15,6 +17,10 @@ usage: cargo xtask check                     formatting, lints, generated files
        cargo xtask lab [--only GLOB]... [--record | --prove | --shell]
                                              runs cases; --record keeps captures, --prove tests the cases themselves,
                                              --shell opens a shell in the broken host
+       cargo xtask bench [--size-mb N] [--only WORDS]
+                                             how long logs take, beside what people use today; checks the sums first
+       cargo xtask fuzz [--seconds N [TARGET]]
+                                             each fuzz target for a while; needs cargo-fuzz
        cargo xtask build                     the program as one static binary, which runs on any Linux; prints its path
        cargo xtask new-cause ID              a new file for a root cause, with a failing test";
 
@@ -38,6 +44,8 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["test"] => test::run(true),
         ["test", "--no-lab"] => test::run(false),
         ["lab", options @ ..] => lab::run(options),
+        ["bench", options @ ..] => bench::run(options),
+        ["fuzz", options @ ..] => fuzz::run(options),
         ["build"] => {
             println!("{}", tools::build_release()?.display());
             Ok(true)
