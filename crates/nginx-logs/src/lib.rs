@@ -28,6 +28,7 @@ mod json;
 mod kind;
 pub mod reason;
 mod recognise;
+mod signature;
 mod symptom;
 pub mod times;
 pub mod window;
