@@ -460,6 +460,7 @@ fn finish(
         symptoms: symptoms(scene),
         blind_spots,
         notes,
+        traffic: scene.snapshot.traffic.clone(),
     }
 }
 
@@ -505,15 +506,22 @@ fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
 fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
     let mut lines: Vec<SymptomLine> = Vec::new();
     for group in &scene.groups {
-        let sample = group.entries.last().map(|it| {
-            let entry = &scene.failures.entries[*it];
-            (entry.reference.clone(), entry.line.clone())
-        });
-        let access = || {
-            let access = &scene.failures.accesses[*group.accesses.last()?];
-            Some((access.reference.clone(), access.line.clone()))
+        let request = |it: usize| {
+            let access = &scene.failures.accesses[it];
+            Quote { reference: access.reference.clone(), line: access.line.clone() }
         };
-        let (sample_reference, sample_line) = sample.or_else(access).unwrap_or_default();
+        let entries = || group.entries.iter().rev().map(|it| &scene.failures.entries[*it]);
+        // An entry whose request is known shows both sides.
+        let sample = entries().find(|it| it.access.is_some()).or_else(|| entries().next());
+        let sample_request = sample.and_then(|it| it.access).map(request);
+        let (sample_reference, sample_line) = match (sample, group.accesses.last()) {
+            (Some(entry), _) => (entry.reference.clone(), entry.line.clone()),
+            (None, Some(last)) => {
+                let Quote { reference, line } = request(*last);
+                (reference, line)
+            }
+            (None, None) => Default::default(),
+        };
         let peer = group.peer.as_ref().map(Peer::to_string);
         let failed_at = failed_at(scene, group);
         match lines.iter_mut().find(|it| it.symptom == group.symptom && it.peer == peer) {
@@ -532,6 +540,7 @@ fn symptoms(scene: &Scene) -> Vec<SymptomLine> {
                 failed_at,
                 sample_reference,
                 sample_line,
+                sample_request,
             }),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use nginx_logs::Symptom;
-use snapshot::Window;
+use snapshot::{Traffic, Window};
 
 use crate::cause::Cause;
 
@@ -51,6 +51,8 @@ pub struct Report {
     pub blind_spots: Vec<BlindSpot>,
     /// Things worth knowing that are no failure: a limit that was reached in reading, a problem in a file.
     pub notes: Vec<String>,
+    /// The sums over all lines, where logs alone were read.
+    pub traffic: Option<Traffic>,
 }
 
 /// The one-word answer.
@@ -236,6 +238,17 @@ pub struct SymptomLine {
     pub sample_reference: String,
     /// The example itself.
     pub sample_line: String,
+    /// The request that an example of an error log was about, as the access log has it.
+    pub sample_request: Option<Quote>,
+}
+
+/// A log line and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// `file:line`.
+    pub reference: String,
+    /// The line.
+    pub line: String,
 }
 
 /// A cause that may be, and that nothing seen speaks for.

@@ -9,6 +9,8 @@
 pub mod explain;
 mod narrow;
 mod page;
+mod sums;
+mod timeline;
 mod visible;
 mod words;
 

@@ -97,6 +97,16 @@ impl Page {
         self.end_line();
     }
 
+    /// A line of a chart: the bar starts where those of the other lines do, and so does what stands behind it.
+    pub(crate) fn bar(&mut self, lead: &str, bar: &str, width: usize, words: &str) {
+        self.painted(lead, PLAIN);
+        self.spaces(2);
+        self.painted(bar, RED);
+        self.spaces(width.saturating_sub(columns(bar)) + 2);
+        self.painted(&visible(words), DIM);
+        self.end_line();
+    }
+
     fn painted(&mut self, text: &str, style: Style) {
         if self.colour == Colour::On && style != PLAIN && !text.is_empty() {
             write!(self.text, "{style}{text}{style:#}").expect("a String takes everything");

@@ -37,6 +37,24 @@ impl Clock {
         at.strftime(format).to_string()
     }
 
+    /// As narrow as a column of a table should be: without the year and the seconds of another day.
+    pub(crate) fn short(self, at: Timestamp) -> String {
+        let (at, now) = (self.offset.to_datetime(at), self.offset.to_datetime(self.now));
+        let format = match () {
+            () if at.date() == now.date() => "%H:%M:%S",
+            () if at.year() == now.year() => "%m-%d %H:%M",
+            () => "%Y-%m-%d",
+        };
+        at.strftime(format).to_string()
+    }
+
+    /// The beginning of the step of that many seconds that a moment falls into; days begin at this clock's midnight.
+    pub(crate) fn step(self, at: Timestamp, seconds: i64) -> Timestamp {
+        let offset = i64::from(self.offset.seconds());
+        let begin = (at.as_second() + offset).div_euclid(seconds) * seconds - offset;
+        Timestamp::from_second(begin).unwrap_or(at)
+    }
+
     /// With day and zone, for a document that is read elsewhere and later.
     pub(crate) fn date_and_time(self, at: Timestamp) -> String {
         let zone = match self.offset.seconds() / 60 {
@@ -214,12 +232,7 @@ fn impact(it: &Impact, clock: Clock) -> Option<String> {
         (false, count) => format!("{count} failures logged"),
     };
     if let Some(share) = it.share {
-        let percent = share * 100.0;
-        match percent {
-            _ if percent < 0.1 => words.push_str(" (less than 0.1 %)"),
-            _ if percent < 10.0 => _ = write!(words, " ({percent:.1} %)"),
-            _ => _ = write!(words, " ({percent:.0} %)"),
-        }
+        _ = write!(words, " ({})", percent(share));
     }
     match (it.first, it.last, it.ongoing) {
         (Some(first), _, true) => _ = write!(words, " since {}, still going on", clock.time(first)),
@@ -236,6 +249,17 @@ fn impact(it: &Impact, clock: Clock) -> Option<String> {
         _ = write!(words, ": {}", statuses.join(", "));
     }
     Some(words)
+}
+
+/// `12 %`, `1.2 %`.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        _ if percent <= 0.0 => "0 %".to_owned(),
+        _ if percent < 0.1 => "less than 0.1 %".to_owned(),
+        _ if percent < 10.0 => format!("{percent:.1} %"),
+        _ => format!("{percent:.0} %"),
+    }
 }
 
 pub(crate) fn weight(it: Weight) -> &'static str {

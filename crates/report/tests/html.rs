@@ -6,7 +6,10 @@ use std::ops::Range;
 
 use common::*;
 use diagnose::{Report, Verdict};
-use report::render::html::render;
+
+fn render(report: &Report) -> String {
+    report::render::html::render(report, None)
+}
 
 fn every_report() -> [Report; 7] {
     let undecided = Report { verdict: Verdict::Inconclusive, ..hostile() };

@@ -4,7 +4,10 @@ mod common;
 
 use common::*;
 use diagnose::{Report, Verdict};
-use report::render::markdown::render;
+
+fn render(report: &Report) -> String {
+    report::render::markdown::render(report, None)
+}
 
 #[test]
 fn a_fault_makes_a_ticket() {

@@ -8,7 +8,7 @@ use report::Colour;
 use report::render::text::render;
 
 fn plain(report: &Report) -> String {
-    render(report, Colour::Off)
+    render(report, Colour::Off, None)
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_host_cannot_drive_the_terminal() {
 
 #[test]
 fn colour_says_nothing_that_the_words_do_not_say() {
-    let coloured = render(&faulty(), Colour::On);
+    let coloured = render(&faulty(), Colour::On, None);
     let mut bare = String::new();
     let mut rest = coloured.as_str();
     while let Some((before, after)) = rest.split_once("\x1b[") {

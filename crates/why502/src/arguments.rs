@@ -7,9 +7,12 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use collect::Url;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use traffic::StatusFilter;
 
-use crate::moment;
+use crate::moment::{self, Moment, Since};
+use crate::statuses;
 
 /// Says why nginx answers 502, 503 or 504 on this host: the root cause, its proof, the fix.
 ///
@@ -28,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   why502                            what is wrong now
   why502 --since 14:30              what went wrong since half past two
+  why502 logs error.log access.log  the same question, from logs alone
   why502 explain connect-refused    what a log line, a cause, an errno means
   why502 demo                       what a diagnosis looks like
 
@@ -39,6 +43,10 @@ pub enum Verb {
     /// Names what is wrong on this host, or in a captured bundle (the default verb)
     #[command(after_help = DIAGNOSE_EXAMPLES)]
     Diagnose(Diagnose),
+
+    /// Names what failed, where, since when and because of what, from logs alone
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(Logs),
 
     /// Explains a cause, a symptom, an errno, a status or a pasted log line
     #[command(after_help = EXPLAIN_EXAMPLES)]
@@ -73,6 +81,21 @@ Examples:
   why502 diagnose --server shop.example.com --format json
   why502 diagnose --bundle why502-web-1.json.gz
   why502 diagnose --format html > outage.html";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  why502 logs
+  why502 logs error.log access.log --since 14:30
+  why502 logs /var/log/nginx/ --by url --status 5xx
+  kubectl logs deploy/web | why502 logs -
+  why502 logs journal:nginx.service error.log.*.gz --format html > outage.html
+
+What each log is, is found from its lines: nginx's access and error logs, those
+of PHP-FPM, gunicorn, uWSGI, Tomcat, HAProxy, the kernel and the journal; packed
+with gzip, zstd, xz or bzip2; as syslog, Docker, containerd and kubectl wrap them.
+
+Exit status: 0 no failure that clients noticed, 1 a cause was found, 2 wrong
+usage or nothing could be read, 3 inconclusive.";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -219,6 +242,65 @@ pub struct ShowReport {
     /// Whether text has colour; auto obeys NO_COLOR
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,
+}
+
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Files, directories, - for standard input, journal:UNIT [default: the logs that this host's nginx writes]
+    #[arg(value_name = "FILE")]
+    pub names: Vec<String>,
+
+    /// Where the window begins: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all; without FILE 15m]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+
+    /// Where the window ends, in the same forms [default: with the last line]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+
+    /// Counts all requests by that property as well, the most failures first; may be given several times
+    #[arg(long, value_name = "FIELD")]
+    pub by: Vec<Field>,
+
+    /// Counts only requests with these statuses: 502, 5xx, 500-504, or several with commas
+    #[arg(long, value_name = "STATUS", value_parser = statuses::parse)]
+    pub status: Option<StatusFilter>,
+
+    /// How many rows of each list are shown [default: 5, on a page of HTML 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub top: Option<u32>,
+
+    /// The zone of logs that name none, and of the times shown: Europe/Berlin, +02:00, UTC [default: this host's]
+    #[arg(long, value_name = "ZONE", value_parser = moment::zone)]
+    pub timezone: Option<TimeZone>,
+
+    #[command(flatten)]
+    pub show: ShowReport,
+}
+
+/// A property of requests to count them by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Field {
+    /// The path, with numbers, ids and hashes folded
+    Url,
+    /// The client's address
+    Client,
+    /// The server, as far as logs name it
+    Server,
+    /// The location that serves the path; needs --config
+    Location,
+    /// The status that the client got
+    Status,
+    /// The address that was asked last
+    Upstream,
+    /// Why a request failed, as a two-letter code
+    Reason,
+    /// GET, POST and so on
+    Method,
+    /// What nginx saw, by its error log
+    Symptom,
+    /// Time, by the minute
+    Minute,
 }
 
 #[derive(Debug, Args)]

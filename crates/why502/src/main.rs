@@ -7,8 +7,10 @@ mod arguments;
 mod exit;
 mod failure;
 mod lab;
+mod logs;
 mod moment;
 mod output;
+mod statuses;
 mod verbs;
 
 use clap::Parser;

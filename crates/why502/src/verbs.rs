@@ -17,7 +17,7 @@ use crate::arguments::{
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{lab, output};
+use crate::{lab, logs, output};
 
 /// How far back to look, unless asked otherwise.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -35,6 +35,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         None => diagnose(cli.diagnose),
         Some(Verb::Diagnose(it)) => diagnose(it),
+        Some(Verb::Logs(it)) => logs::logs(&it),
         Some(Verb::Explain(it)) => explain(&it),
         Some(Verb::Demo(it)) => demo(&it),
         Some(Verb::Capture(it)) => capture(it),
@@ -54,7 +55,7 @@ fn diagnose(asked: Diagnose) -> Result<Exit, Failure> {
         None => collect::collect(&request(asked.look, asked.peer.clone())?),
     };
     let report = narrow(diagnose::diagnose(&snapshot), asked.server.as_deref(), asked.peer.as_deref());
-    show(&report, &asked.show)
+    show(&report, &asked.show, None)
 }
 
 fn demo(asked: &ShowReport) -> Result<Exit, Failure> {
@@ -62,17 +63,18 @@ fn demo(asked: &ShowReport) -> Result<Exit, Failure> {
     eprintln!("why502 demo: a recorded incident, with the times and names of then.");
     eprintln!("Nothing on this host was looked at.");
     eprintln!();
-    show(&diagnose::diagnose(&snapshot), asked)?;
+    show(&diagnose::diagnose(&snapshot), asked, None)?;
     // The demonstration succeeded, whatever was wrong on that host.
     Ok(Exit::Fine)
 }
 
-fn show(report: &diagnose::Report, asked: &ShowReport) -> Result<Exit, Failure> {
+/// Prints a report. `top` says how many rows of the lists of sums are shown, if somebody asked.
+pub fn show(report: &diagnose::Report, asked: &ShowReport, top: Option<usize>) -> Result<Exit, Failure> {
     let text = match asked.format {
-        ReportFormat::Text => render::text::render(report, output::colour(asked.color)),
+        ReportFormat::Text => render::text::render(report, output::colour(asked.color), top),
         ReportFormat::Json => render::json_v1::render(report),
-        ReportFormat::Markdown => render::markdown::render(report),
-        ReportFormat::Html => render::html::render(report),
+        ReportFormat::Markdown => render::markdown::render(report, top),
+        ReportFormat::Html => render::html::render(report, top),
     };
     output::print(&text)?;
     Ok(Exit::of(report.verdict))

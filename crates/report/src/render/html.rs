@@ -19,7 +19,8 @@ const POLICY: &str = "default-src 'none'; style-src 'sha256-lEWgLQqrA7aAdN5Xhfib
 const UNFOLDED_FINDINGS: usize = 3;
 
 /// The Report as a document of HTML.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &Report, top: Option<usize>) -> String {
+    _ = top;
     let mut out = String::with_capacity(32 << 10);
     let clock = Clock::of(report);
     let verdict = words::verdict(report.verdict);

@@ -12,7 +12,8 @@ use crate::words::{self, Clock, Piece};
 const UNFOLDED_FINDINGS: usize = 1;
 
 /// The Report as Markdown.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &Report, top: Option<usize>) -> String {
+    _ = top;
     let mut out = String::new();
     let clock = Clock::of(report);
     line(&mut out, &format!("## {}: {}", words::verdict(report.verdict), inline(&report.summary)));

@@ -3,7 +3,11 @@
 
 use diagnose::{BlindSpot, Check, CheckState, Edit, Finding, Fix, Report, SymptomLine, Verdict, Weight};
 
-use crate::page::{BOLD, Colour, DIM, GREEN, PLAIN, Page, RED, YELLOW};
+use snapshot::Traffic;
+
+use crate::page::{BOLD, Colour, DIM, GREEN, PLAIN, Page, RED, WIDTH, YELLOW, columns};
+use crate::sums::{self, Table};
+use crate::timeline::{Bar, Timeline};
 use crate::visible::visible_lines;
 use crate::words::{self, Clock};
 
@@ -24,8 +28,14 @@ const QUESTIONS_SHOWN: usize = 6;
 const BLIND_SPOTS_SHOWN: usize = 8;
 const NOTES_SHOWN: usize = 5;
 
-/// The Report as text.
-pub fn render(report: &Report, colour: Colour) -> String {
+/// Of each list of sums, unless asked otherwise.
+const ROWS_SHOWN: usize = 5;
+/// Half a terminal, so that the causes above do not scroll away.
+const MOST_BARS: usize = 16;
+const BAR_COLUMNS: usize = 24;
+
+/// The Report as text. `top` says how many rows of each list of sums are shown.
+pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
     let mut page = Page::new(colour);
     let clock = Clock::of(report);
     let accent = match report.verdict {
@@ -45,6 +55,12 @@ pub fn render(report: &Report, colour: Colour) -> String {
     findings(&mut page, found, &report.summary, clock);
     if report.verdict != Verdict::Inconclusive && report.next_look.is_some() {
         look_next(&mut page, report);
+    }
+    if let Some(traffic) = &report.traffic {
+        let top = top.unwrap_or(ROWS_SHOWN);
+        sums(&mut page, traffic, clock, top);
+        examples(&mut page, report, top);
+        sources(&mut page, traffic, top);
     }
     notes(&mut page, &report.notes);
     blind_spots(&mut page, &report.blind_spots);
@@ -203,6 +219,113 @@ fn look_next(page: &mut Page, report: &Report) {
         page.put("  ", words::ONE_REQUEST, PLAIN);
         page.verbatim("  $ ", command, BOLD);
     }
+}
+
+fn sums(page: &mut Page, traffic: &Traffic, clock: Clock, top: usize) {
+    page.heading("In sum");
+    for (name, value) in sums::facts(traffic, clock) {
+        page.put_led((&format!("  {name:<11}"), DIM), &value, PLAIN);
+    }
+    for it in sums::asked(traffic, clock, top) {
+        table(page, &it);
+    }
+    if let Some(all) = Timeline::of(traffic, clock, MOST_BARS).filter(Timeline::has_failures) {
+        timeline(page, "Failures over time", &all, clock);
+        if let Some(closer) = all.closer(traffic, clock, MOST_BARS) {
+            timeline(page, "The worst of it", &closer, clock);
+        }
+    }
+    for it in sums::tables(traffic, clock, top) {
+        table(page, &it);
+    }
+}
+
+fn timeline(page: &mut Page, title: &str, it: &Timeline, clock: Clock) {
+    page.heading(&format!("{title}, {} a line", sums::span(it.width_seconds)));
+    let times: Vec<String> = it.bars.iter().map(|it| clock.short(it.at)).collect();
+    let numbers = |of: fn(&Bar) -> u64| it.bars.iter().map(of).max().unwrap_or(0).to_string().len();
+    let time_columns = times.iter().map(|it| columns(it)).max().unwrap_or(0);
+    let (request_columns, failed_columns) =
+        (numbers(|it| it.requests).max(8), numbers(|it| it.failed).max(6));
+    let highest = it.bars.iter().map(|it| it.failed).max().unwrap_or(0).max(1);
+    let requests = |text: String| match it.of_requests {
+        true => format!("  {text:>request_columns$}"),
+        false => String::new(),
+    };
+    let head =
+        format!("  {:<time_columns$}{}  {:>failed_columns$}", "from", requests("requests".into()), "failed");
+    page.verbatim("", &head, DIM);
+    for (bar, time) in it.bars.iter().zip(times) {
+        let lead = format!(
+            "  {time:<time_columns$}{}  {:>failed_columns$}",
+            requests(bar.requests.to_string()),
+            bar.failed
+        );
+        // A single failure among thousands must not vanish.
+        let length = (bar.failed * BAR_COLUMNS as u64).div_ceil(highest) as usize;
+        let most = bar.most();
+        let room = WIDTH.saturating_sub(columns(&lead) + 2 + BAR_COLUMNS + 2);
+        let most = if columns(&most) > room { String::new() } else { most };
+        page.bar(&lead, &"#".repeat(length), BAR_COLUMNS, &most);
+    }
+}
+
+fn table(page: &mut Page, table: &Table) {
+    page.heading(&table.title);
+    let widths: Vec<usize> = (0..table.columns.len())
+        .map(|column| {
+            let cells = table.rows.iter().map(|it| columns(&it.cells[column]));
+            cells.chain([columns(table.columns[column])]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
+        cells.zip(&widths).map(|(cell, &width)| format!("  {cell:>width$}")).collect()
+    };
+    page.verbatim(&line(&mut table.columns.iter().copied()), &format!("  {}", table.about), DIM);
+    for row in &table.rows {
+        let cells = line(&mut row.cells.iter().map(String::as_str));
+        let about = words::shortened(&row.about);
+        if columns(&cells) + 2 + columns(&about) <= WIDTH {
+            page.verbatim(&format!("{cells}  "), &about, PLAIN);
+        } else {
+            page.verbatim(&cells, "", PLAIN);
+            page.verbatim("      ", &about, PLAIN);
+        }
+        if !row.note.is_empty() {
+            page.put("      ", &row.note, DIM);
+        }
+    }
+    if !table.left_out.is_empty() {
+        page.put("  ", &format!("... {}", table.left_out), DIM);
+    }
+}
+
+fn examples(page: &mut Page, report: &Report, top: usize) {
+    let total = sums::examples(report, usize::MAX).count();
+    if total == 0 {
+        return;
+    }
+    page.heading("Examples");
+    for it in sums::examples(report, top) {
+        page.put_with_origin(("  ", PLAIN), &sums::example(it), &it.sample_reference);
+        page.put("    ", &words::shortened(&it.sample_line), DIM);
+        if let Some(request) = &it.sample_request {
+            page.put_with_origin(("    ", PLAIN), "its request", &request.reference);
+            page.put("    ", &words::shortened(&request.line), DIM);
+        }
+    }
+    more(page, total, top);
+}
+
+fn sources(page: &mut Page, traffic: &Traffic, top: usize) {
+    page.heading("What was read");
+    for it in sums::sources(traffic).iter().take(top) {
+        page.put("  ", &format!("{}: {}", it.name, it.says), PLAIN);
+        for line in &it.unparsed {
+            page.put("    ", &words::shortened(line), DIM);
+        }
+    }
+    more(page, traffic.sources.len(), top);
 }
 
 fn notes(page: &mut Page, notes: &[String]) {

@@ -47,6 +47,7 @@ pub fn healthy() -> Report {
         ],
         blind_spots: vec![],
         notes: vec![],
+        traffic: None,
     }
 }
 
@@ -138,6 +139,7 @@ pub fn faulty() -> Report {
             sample_reference: "/var/log/nginx/error.log:88120".into(),
             sample_line: "2026/05/02 15:02:04 [error] 7#7: *1 upstream timed out (110: Connection timed out)"
                 .into(),
+            sample_request: None,
         }],
         moments: vec![Moment { at: at("13:02:01"), says: "/etc/php/8.2/fpm/pool.d/www.conf changed".into() }],
         blind_spots: vec![BlindSpot {
