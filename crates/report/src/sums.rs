@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use diagnose::{Report, SymptomLine};
 use jiff::Timestamp;
+use nginx_logs::reason::{Reason, fails};
 use snapshot::{Breakdown, LogSource, Quantiles, Row, SymptomCount, Traffic, UpstreamTraffic};
 
 use crate::timeline::{OTHER, failures_logged};
@@ -85,7 +86,7 @@ fn requests(traffic: &Traffic) -> String {
         return format!("{total}, none of them failed{sent}");
     }
     let share = percent(traffic.failed as f64 / total as f64);
-    let failed = traffic.statuses.iter().filter(|(status, _)| failed(**status));
+    let failed = traffic.statuses.iter().filter(|(status, _)| fails(**status));
     let statuses = most_frequent(failed.map(|(status, count)| (*status, *count)));
     format!("{total}, {} of them failed ({share}): {statuses}{sent}", traffic.failed)
 }
@@ -109,13 +110,13 @@ fn failing(traffic: &Traffic, clock: Clock) -> Option<String> {
         false => format!("{} failures logged", count(worst)),
     };
     Some(if failing.len() == 1 {
-        format!("within one {step}, at {}: {worst_words}", clock.time(worst.at))
+        format!("within one {step}, at {}: {worst_words}", clock.minute(worst.at))
     } else {
         format!(
             "from {} to {}; the worst {step} was at {}: {worst_words}",
-            clock.time(first.at),
-            clock.time(last.at),
-            clock.time(worst.at)
+            clock.minute(first.at),
+            clock.minute(last.at),
+            clock.minute(worst.at)
         )
     })
 }
@@ -133,7 +134,8 @@ fn quantiles(it: &Quantiles) -> String {
 
 /// Breakdowns of all requests, which somebody asked for.
 pub(crate) fn asked(traffic: &Traffic, clock: Clock, top: usize) -> Vec<Table> {
-    traffic.breakdowns.iter().filter(|it| it.of_all).filter_map(|it| breakdown(it, clock, top)).collect()
+    let asked = traffic.breakdowns.iter().filter(|it| it.of_all);
+    asked.filter_map(|it| breakdown(it, traffic, clock, top)).collect()
 }
 
 /// Where and how requests failed.
@@ -142,28 +144,29 @@ pub(crate) fn tables(traffic: &Traffic, clock: Clock, top: usize) -> Vec<Table> 
     let mut tables: Vec<Table> = Vec::new();
     tables.extend(symptoms(traffic, clock, top));
     tables.extend(upstreams(traffic, clock, top));
-    tables.extend(failed.filter_map(|it| breakdown(it, clock, top)));
+    tables.extend(failed.filter_map(|it| breakdown(it, traffic, clock, top)));
     tables.extend(events(traffic, clock, top));
     tables
 }
 
-fn breakdown(it: &Breakdown, clock: Clock, top: usize) -> Option<Table> {
+fn breakdown(it: &Breakdown, traffic: &Traffic, clock: Clock, top: usize) -> Option<Table> {
     if it.rows.is_empty() {
         return None;
     }
-    let all_failed: u64 = it.rows.iter().map(|it| it.failed).sum();
     let row = |row: &Row| {
-        let (count, whole) = if it.of_all { (row.failed, row.requests) } else { (row.failed, all_failed) };
-        let mut cells = vec![row.failed.to_string(), percent(count as f64 / whole.max(1) as f64)];
+        let whole = if it.of_all { row.requests } else { traffic.failed };
+        let mut cells = vec![row.failed.to_string(), percent(row.failed as f64 / whole.max(1) as f64)];
         if it.of_all {
             cells.insert(0, row.requests.to_string());
         }
         cells.extend(times(row.first_at, row.last_at, clock));
-        let statuses = match row.statuses.len() {
-            0 | 1 if it.by == "status" => String::new(),
-            _ => most_frequent(row.statuses.iter().map(|(status, count)| (*status, *count))),
+        let statuses = || most_frequent(row.statuses.iter().map(|(status, count)| (*status, *count)));
+        let note = match it.by.as_str() {
+            "status" => String::new(),
+            "reason" => reason(&row.key),
+            _ => statuses(),
         };
-        TableRow { cells, about: row.key.clone(), note: statuses }
+        TableRow { cells, about: row.key.clone(), note }
     };
     let hidden_rows = it.rows.len().saturating_sub(top) as u64 + it.left_out;
     let mut left_out = more(hidden_rows);
@@ -184,6 +187,14 @@ fn breakdown(it: &Breakdown, clock: Clock, top: usize) -> Option<Table> {
     };
     let rows = it.rows.iter().take(top).map(row).collect();
     Some(Table { title, columns, about: about(&it.by), rows, left_out })
+}
+
+/// What a two-letter code stands for: who ended the request, and in which phase.
+fn reason(code: &str) -> String {
+    match Reason::from_code(code) {
+        Some(it) => format!("{}; {}", it.who(), it.phase()),
+        None => String::new(),
+    }
 }
 
 /// As a heading says it.
@@ -267,13 +278,15 @@ fn upstreams(traffic: &Traffic, clock: Clock, top: usize) -> Option<Table> {
         }
         let failed_at = match it.failed_at {
             Some((first, last)) if first != last => {
-                format!("; failed from {} to {}", clock.short(first), clock.short(last))
+                format!(", from {} to {}", clock.short(first), clock.short(last))
             }
-            Some((at, _)) => format!("; failed at {}", clock.short(at)),
+            Some((at, _)) => format!(", at {}", clock.short(at)),
             None => String::new(),
         };
-        let statuses = most_frequent(it.tries.iter().map(|(status, count)| (*status, *count)));
-        TableRow { cells, about: it.address.clone(), note: format!("{statuses}{failed_at}") }
+        let statuses =
+            most_frequent(it.tries.iter().filter(|(it, _)| fails(**it)).map(|(it, count)| (*it, *count)));
+        let note = if statuses.is_empty() { statuses } else { format!("failed: {statuses}{failed_at}") };
+        TableRow { cells, about: it.address.clone(), note }
     };
     let mut columns = vec!["tries", "failed"];
     if hidden {
@@ -292,12 +305,7 @@ fn upstreams(traffic: &Traffic, clock: Clock, top: usize) -> Option<Table> {
 }
 
 fn failed_tries(it: &UpstreamTraffic) -> u64 {
-    it.tries.iter().filter(|(status, _)| failed(**status)).map(|(_, count)| count).sum()
-}
-
-/// Whether a status is that of a failed request, or of a failed try.
-fn failed(status: u16) -> bool {
-    status >= 499 || status < 100 || status == 413
+    it.tries.iter().filter(|(status, _)| fails(**status)).map(|(_, count)| count).sum()
 }
 
 /// Empty where everything is shown.
@@ -329,9 +337,18 @@ fn most_frequent(statuses: impl Iterator<Item = (u16, u64)>) -> String {
     words.join(", ")
 }
 
-/// An example of each kind of failure: the entry and its request, each with its place.
-pub(crate) fn examples(report: &Report, top: usize) -> impl Iterator<Item = &SymptomLine> {
-    report.symptoms.iter().filter(|it| !it.sample_line.is_empty()).take(top)
+/// An example of each symptom: the entry and its request, each with its place.
+pub(crate) fn examples(report: &Report) -> Vec<&SymptomLine> {
+    let mut examples: Vec<&SymptomLine> = Vec::new();
+    for it in report.symptoms.iter().filter(|it| !it.sample_line.is_empty()) {
+        match examples.iter_mut().find(|there| there.symptom == it.symptom) {
+            // Both sides of a failure say more than one.
+            Some(there) if there.sample_request.is_none() && it.sample_request.is_some() => *there = it,
+            Some(_) => {}
+            None => examples.push(it),
+        }
+    }
+    examples
 }
 
 /// What is read in an example, in front of the line itself.

@@ -54,10 +54,21 @@ impl Timeline {
         Timeline::between(traffic, clock, most_bars, first, last)
     }
 
-    /// The part around the worst step, where it stands out of the others and the logs know more of it than is shown.
-    pub(crate) fn closer(&self, traffic: &Traffic, clock: Clock, most_bars: usize) -> Option<Timeline> {
+    /// The worst of it, as close as the logs know it; none where no step stands out of the others.
+    pub(crate) fn worst(&self, traffic: &Traffic, clock: Clock, most_bars: usize) -> Option<Timeline> {
+        let mut worst = self.closer(traffic, clock, most_bars)?;
+        while let Some(closer) = worst.closer(traffic, clock, most_bars) {
+            worst = closer;
+        }
+        Some(worst)
+    }
+
+    /// The part around the worst step, where it stands out and is shown in less detail than the logs have.
+    fn closer(&self, traffic: &Traffic, clock: Clock, most_bars: usize) -> Option<Timeline> {
         /// The worst step holds as much as that many average ones.
         const STANDS_OUT: u64 = 3;
+        /// What holds that part of the worst step belongs to it.
+        const GOES_ON: u64 = 4;
         let (index, worst) = self.bars.iter().enumerate().max_by_key(|(_, it)| it.failed)?;
         let total: u64 = self.bars.iter().map(|it| it.failed).sum();
         if self.width_seconds <= i64::from(traffic.step_seconds)
@@ -65,9 +76,13 @@ impl Timeline {
         {
             return None;
         }
-        // A failure begins in the step before as often as not.
-        let from = self.bars[index.saturating_sub(1)].at;
-        let to = worst.at + SignedDuration::from_secs(2 * self.width_seconds - 1);
+        // As far as it goes on, and one step more: a failure begins in the step before as often as not.
+        let goes_on = |it: &&Bar| it.failed * GOES_ON >= worst.failed;
+        let before = self.bars[..index].iter().rev().take_while(goes_on).count();
+        let after = self.bars[index + 1..].iter().take_while(goes_on).count();
+        let from = self.bars[(index - before).saturating_sub(1)].at;
+        let steps_after = after as i64 + 2;
+        let to = worst.at + SignedDuration::from_secs(steps_after * self.width_seconds - 1);
         let failed = |it: &&snapshot::Step| from <= it.at && it.at <= to && self.failed(it) > 0;
         let mut steps = traffic.steps.iter().filter(failed).map(|it| it.at);
         let first = steps.next()?;

@@ -48,6 +48,17 @@ impl Clock {
         at.strftime(format).to_string()
     }
 
+    /// Of a step of whole minutes.
+    pub(crate) fn minute(self, at: Timestamp) -> String {
+        let (at, now) = (self.offset.to_datetime(at), self.offset.to_datetime(self.now));
+        let format = match () {
+            () if at.date() == now.date() => "%H:%M",
+            () if at.year() == now.year() => "%m-%d %H:%M",
+            () => "%Y-%m-%d %H:%M",
+        };
+        at.strftime(format).to_string()
+    }
+
     /// The beginning of the step of that many seconds that a moment falls into; days begin at this clock's midnight.
     pub(crate) fn step(self, at: Timestamp, seconds: i64) -> Timestamp {
         let offset = i64::from(self.offset.seconds());
@@ -313,6 +324,20 @@ pub(crate) fn shortened(line: &str) -> String {
         Some((end, _)) => format!("{} ...", &line[..end]),
         None => line.to_owned(),
     }
+}
+
+/// The beginning and the end of a line: an access log tells of the request in front, and of its tries at the end.
+pub(crate) fn both_ends(line: &str) -> String {
+    /// Longer than that, the middle is left out.
+    const MOST_CHARS: usize = 2 * SAMPLE_CHARS;
+    let count = line.chars().count();
+    if count <= MOST_CHARS {
+        return line.to_owned();
+    }
+    let half = SAMPLE_CHARS / 2;
+    let head: String = line.chars().take(half).collect();
+    let tail: String = line.chars().skip(count - half).collect();
+    format!("{head} ... {tail}")
 }
 
 /// Where no cause was found: what it can still be, what that means, and what would decide.

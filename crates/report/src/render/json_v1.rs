@@ -1,6 +1,8 @@
 //! The Report as JSON, schema `why502.report/1`. The types are of its own, so that the inner ones stay free to change:
 //! here fields may be added, never renamed or dropped. `docs/report.schema.json` is made from them.
 
+mod traffic;
+
 use std::collections::BTreeMap;
 
 use diagnose as inner;
@@ -11,6 +13,8 @@ use serde::Serialize;
 
 use crate::visible::{visible, visible_lines};
 use crate::words;
+
+pub use traffic::*;
 
 /// The name of this form.
 pub const SCHEMA: &str = "why502.report/1";
@@ -67,6 +71,9 @@ pub struct Report {
     pub next_look: Option<String>,
     /// Things worth knowing that are no failure.
     pub notes: Vec<String>,
+    /// The sums over all lines, where logs alone were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
 }
 
 /// A program and its version.
@@ -286,6 +293,9 @@ pub struct Symptom {
     pub last: Option<String>,
     /// One of the lines.
     pub sample: Sample,
+    /// The request that a line of an error log was about, as an access log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_request: Option<Sample>,
 }
 
 /// A log line and its place.
@@ -380,6 +390,7 @@ impl From<&inner::Report> for Report {
                 .collect(),
             next_look: report.next_look.as_deref().map(shown),
             notes: all_shown(&report.notes),
+            traffic: report.traffic.as_ref().map(|it| Traffic::of(it, zone)),
         }
     }
 }
@@ -470,6 +481,10 @@ fn symptom(it: &inner::SymptomLine, zone: Zone) -> Symptom {
         first: it.first.map(|it| zone.time(it)),
         last: it.last.map(|it| zone.time(it)),
         sample: Sample { reference: shown(&it.sample_reference), line: shown(&it.sample_line) },
+        sample_request: it
+            .sample_request
+            .as_ref()
+            .map(|it| Sample { reference: shown(&it.reference), line: shown(&it.line) }),
     }
 }
 

@@ -33,6 +33,8 @@ const ROWS_SHOWN: usize = 5;
 /// Half a terminal, so that the causes above do not scroll away.
 const MOST_BARS: usize = 16;
 const BAR_COLUMNS: usize = 24;
+/// Of the findings of logs alone; the others are listed.
+const FINDINGS_TOLD: usize = 3;
 
 /// The Report as text. `top` says how many rows of each list of sums are shown.
 pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
@@ -52,7 +54,9 @@ pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
         symptoms(&mut page, &report.symptoms, clock);
         candidates(&mut page, report);
     }
-    findings(&mut page, found, &report.summary, clock);
+    // Logs of months can hold a dozen faults, and their sums are to be found behind them.
+    let told = if report.traffic.is_some() { FINDINGS_TOLD } else { found.len() };
+    findings(&mut page, found, told, &report.summary, clock);
     if report.verdict != Verdict::Inconclusive && report.next_look.is_some() {
         look_next(&mut page, report);
     }
@@ -64,11 +68,14 @@ pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
     }
     notes(&mut page, &report.notes);
     blind_spots(&mut page, &report.blind_spots);
-    checks(&mut page, &report.checks, report.verdict == Verdict::Healthy);
+    // The checklist is that of a host.
+    if report.traffic.is_none() {
+        checks(&mut page, &report.checks, report.verdict == Verdict::Healthy);
+    }
     page.finish()
 }
 
-fn findings(page: &mut Page, findings: &[Finding], said: &str, clock: Clock) {
+fn findings(page: &mut Page, findings: &[Finding], told: usize, said: &str, clock: Clock) {
     if let [only] = findings {
         page.blank();
         finding(page, only, said, clock, &IN_FULL);
@@ -78,9 +85,10 @@ fn findings(page: &mut Page, findings: &[Finding], said: &str, clock: Clock) {
         page.heading(&format!("{} causes, what to act on first in front", findings.len()));
     }
     for (number, it) in (1..).zip(findings) {
-        page.put(&format!("  {number}. "), &it.summary, PLAIN);
+        let lead = format!("  {number}. [{}] ", words::certainty(it.certainty));
+        page.put(&lead, &it.summary, PLAIN);
     }
-    for (number, it) in (1..).zip(findings) {
+    for (number, it) in (1..).zip(findings.iter().take(told)) {
         page.heading(&format!("{number}. {}", it.cause.title()));
         let limits = if number == 1 { &IN_FULL } else { &IN_BRIEF };
         // The list above has said it; here it would be the third time for the first cause.
@@ -231,8 +239,8 @@ fn sums(page: &mut Page, traffic: &Traffic, clock: Clock, top: usize) {
     }
     if let Some(all) = Timeline::of(traffic, clock, MOST_BARS).filter(Timeline::has_failures) {
         timeline(page, "Failures over time", &all, clock);
-        if let Some(closer) = all.closer(traffic, clock, MOST_BARS) {
-            timeline(page, "The worst of it", &closer, clock);
+        if let Some(worst) = all.worst(traffic, clock, MOST_BARS) {
+            timeline(page, "The worst of it", &worst, clock);
         }
     }
     for it in sums::tables(traffic, clock, top) {
@@ -242,7 +250,7 @@ fn sums(page: &mut Page, traffic: &Traffic, clock: Clock, top: usize) {
 
 fn timeline(page: &mut Page, title: &str, it: &Timeline, clock: Clock) {
     page.heading(&format!("{title}, {} a line", sums::span(it.width_seconds)));
-    let times: Vec<String> = it.bars.iter().map(|it| clock.short(it.at)).collect();
+    let times: Vec<String> = it.bars.iter().map(|it| clock.minute(it.at)).collect();
     let numbers = |of: fn(&Bar) -> u64| it.bars.iter().map(of).max().unwrap_or(0).to_string().len();
     let time_columns = times.iter().map(|it| columns(it)).max().unwrap_or(0);
     let (request_columns, failed_columns) =
@@ -301,20 +309,20 @@ fn table(page: &mut Page, table: &Table) {
 }
 
 fn examples(page: &mut Page, report: &Report, top: usize) {
-    let total = sums::examples(report, usize::MAX).count();
-    if total == 0 {
+    let examples = sums::examples(report);
+    if examples.is_empty() {
         return;
     }
     page.heading("Examples");
-    for it in sums::examples(report, top) {
+    for it in examples.iter().take(top) {
         page.put_with_origin(("  ", PLAIN), &sums::example(it), &it.sample_reference);
-        page.put("    ", &words::shortened(&it.sample_line), DIM);
+        page.put("    ", &words::both_ends(&it.sample_line), DIM);
         if let Some(request) = &it.sample_request {
             page.put_with_origin(("    ", PLAIN), "its request", &request.reference);
-            page.put("    ", &words::shortened(&request.line), DIM);
+            page.put("    ", &words::both_ends(&request.line), DIM);
         }
     }
-    more(page, total, top);
+    more(page, examples.len(), top);
 }
 
 fn sources(page: &mut Page, traffic: &Traffic, top: usize) {
