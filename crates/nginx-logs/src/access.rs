@@ -126,15 +126,66 @@ impl Format {
 
     /// Reads one line, without its line feed; `None`: the line does not have this format.
     pub fn parse<'a>(&'a self, line: &'a [u8]) -> Option<AccessRecord<'a>> {
+        let mut values = Vec::with_capacity(self.parts.len());
+        self.split(line, &mut values).then_some(AccessRecord { format: self, values })
+    }
+
+    /// The same into a list that is used again and again: its old content goes.
+    pub(crate) fn split<'a>(&self, line: &'a [u8], values: &mut Vec<&'a [u8]>) -> bool {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if self.split_straight(line, values) {
+            return true;
+        }
         // As written first; then with runs of spaces, which some carriers and editors make or trim.
-        [false, true].into_iter().find_map(|lenient| {
+        [false, true].into_iter().any(|lenient| {
             let line = if lenient { line.trim_ascii() } else { line };
-            let mut reader = Reader { format: self, line, lenient, values: Vec::new(), steps: 0 };
-            reader.read(0, 0).then_some(AccessRecord { format: self, values: reader.values })
+            values.clear();
+            let mut reader = Reader { format: self, line, lenient, values, steps: 0 };
+            reader.read(0, 0)
         })
     }
+
+    /// Takes each value's first possible end and never comes back to it. Where this succeeds, trying everything in its
+    /// order would have found the same.
+    fn split_straight<'a>(&self, line: &'a [u8], values: &mut Vec<&'a [u8]>) -> bool {
+        values.clear();
+        let Some((first, rest)) = self.parts.split_first() else { return false };
+        let Some(mut tail) = line.strip_prefix(first.literal.as_slice()) else { return false };
+        let mut part = first;
+        for next in rest {
+            let mut end = 0;
+            loop {
+                end = match next.literal.first() {
+                    None if next.variable.is_none() => tail.len(),
+                    None => end,
+                    Some(byte) => match memchr(*byte, &tail[end..]) {
+                        Some(found) => end + found,
+                        None => return false,
+                    },
+                };
+                let escaped = self.escape == Escape::Json && is_escaped_quote(tail, end);
+                if !escaped && tail[end..].starts_with(&next.literal) && part.shape.fits(&tail[..end]) {
+                    break;
+                }
+                if !escaped && self.escape != Escape::None && tail.get(end) == Some(&b'"')
+                    || end >= tail.len()
+                {
+                    return false;
+                }
+                end += 1;
+            }
+            values.push(&tail[..end]);
+            tail = &tail[end + next.literal.len()..];
+            part = next;
+        }
+        tail.is_empty()
+    }
+}
+
+/// Whether there is a quote at `end` that belongs to the value before it, as `\"` does with `escape=json`.
+fn is_escaped_quote(text: &[u8], end: usize) -> bool {
+    text.get(end) == Some(&b'"') && text[..end].iter().rev().take_while(|it| **it == b'\\').count() % 2 == 1
 }
 
 impl Escape {
@@ -200,15 +251,15 @@ impl Shape {
     }
 }
 
-struct Reader<'a> {
-    format: &'a Format,
+struct Reader<'r, 'a> {
+    format: &'r Format,
     line: &'a [u8],
     lenient: bool,
-    values: Vec<&'a [u8]>,
+    values: &'r mut Vec<&'a [u8]>,
     steps: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_, '_> {
     /// Reads the part's literal at `at`, then the rest of the line; on failure `values` is as before.
     fn read(&mut self, part: usize, at: usize) -> bool {
         let format = self.format;
@@ -236,7 +287,8 @@ impl<'a> Reader<'a> {
                 },
             };
             let value = &self.line[start..end];
-            let escaped = self.escaped_quote(start, end);
+            let escaped =
+                self.format.escape == Escape::Json && is_escaped_quote(&self.line[start..], end - start);
             if !escaped && shape.fits(value) {
                 self.values.push(value);
                 if self.read(part + 1, end) {
@@ -281,12 +333,6 @@ impl<'a> Reader<'a> {
             end += spaces;
         }
         Some(end)
-    }
-
-    /// Whether a quote at `end` belongs to the value, as `\"` does with `escape=json`.
-    fn escaped_quote(&self, start: usize, end: usize) -> bool {
-        let backslashes = self.line[start..end].iter().rev().take_while(|it| **it == b'\\').count();
-        self.format.escape == Escape::Json && self.line.get(end) == Some(&b'"') && backslashes % 2 == 1
     }
 }
 
@@ -462,10 +508,16 @@ pub(crate) fn attempts(list: &[u8]) -> impl Iterator<Item = Listed<'_>> {
 
 /// Undoes nginx's escaping.
 pub fn unescape(value: &[u8], escape: Escape) -> Cow<'_, [u8]> {
+    let mut text = Vec::new();
+    if unescape_into(value, escape, &mut text) { Cow::Owned(text) } else { Cow::Borrowed(value) }
+}
+
+/// The same into a buffer that is used again and again; false: there is nothing to undo, and `text` is as it was.
+pub(crate) fn unescape_into(value: &[u8], escape: Escape, text: &mut Vec<u8>) -> bool {
     if escape == Escape::None || memchr(b'\\', value).is_none() {
-        return Cow::Borrowed(value);
+        return false;
     }
-    let mut text = Vec::with_capacity(value.len());
+    text.clear();
     let mut rest = value;
     while let Some(at) = memchr(b'\\', rest) {
         text.extend_from_slice(&rest[..at]);
@@ -482,7 +534,7 @@ pub fn unescape(value: &[u8], escape: Escape) -> Cow<'_, [u8]> {
         rest = &rest[at + length..];
     }
     text.extend_from_slice(rest);
-    Cow::Owned(text)
+    true
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {

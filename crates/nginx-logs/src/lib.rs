@@ -9,6 +9,8 @@
 //! * [`catalogue`]: which message is which [`Symptom`], and what it means;
 //! * [`access`]: access logs, read by the `log_format` in force;
 //! * [`window`]: where in a long log a span of time begins;
+//! * [`reason`]: why a request failed, in two letters;
+//! * [`records`]: every record as JSON or CSV;
 //! * [`backend`]: what PHP-FPM, gunicorn, uwsgi, the kernel, systemd and others say when they fail.
 
 pub mod access;
@@ -28,6 +30,7 @@ mod json;
 mod kind;
 pub mod reason;
 mod recognise;
+pub mod records;
 mod signature;
 mod symptom;
 pub mod times;
