@@ -3,9 +3,18 @@
 //! [`open`] finds out what each of them is from its beginning; [`Input::read`] reads them once, several threads side by
 //! side, in bounded memory. What lines mean is not known here.
 
+mod gzip;
+mod names;
+mod packing;
+mod parts;
+mod pipe;
+pub(crate) mod rotated;
+mod threads;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -13,10 +22,16 @@ use jiff::tz::TimeZone;
 use nginx_logs::access::Format;
 use nginx_logs::{Block, Shape};
 
+use parts::{Plain, Stream};
+use threads::Part;
+
+/// What is looked at of a log to find out what it is.
+const SAMPLE_BYTES: u64 = 64 << 10;
+
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Files, directories, `-` for standard input, `journal:UNIT`.
+    /// Files, directories, `-` for standard input, `journal:UNIT`, `journal:` for all of it, `journal:-k` for the kernel's.
     pub names: Vec<String>,
     /// Nothing before that time; none for all of it.
     pub since: Option<Timestamp>,
@@ -32,6 +47,7 @@ pub struct Ask {
 #[derive(Debug)]
 pub struct Input {
     sources: Vec<Source>,
+    passed_over: Vec<PassedOver>,
 }
 
 /// One log, or one part of a rotated one.
@@ -42,7 +58,32 @@ pub struct Source {
     /// Empty for plain text, else `gzip` and so on.
     pub packing: &'static str,
     pub shape: Shape,
-    path: PathBuf,
+    from: From,
+}
+
+/// Where the bytes of a source come from.
+#[derive(Debug)]
+enum From {
+    /// A plain file, and the part of it that is read.
+    Plain {
+        path: PathBuf,
+        start: u64,
+        end: u64,
+    },
+    Packed {
+        path: PathBuf,
+        length: u64,
+    },
+    /// What can be read once; its first bytes have been.
+    Pipe(Mutex<Option<pipe::Pipe>>),
+}
+
+/// A file that was not read, though a directory or a rotated set has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    pub name: String,
+    /// A clause: `it was last written before the time in question`.
+    pub why: &'static str,
 }
 
 /// How reading goes on, for whoever shows it or stops it.
@@ -78,24 +119,22 @@ pub struct Unreadable {
 
 /// Finds the logs and what each is. Those that cannot be read are in the second list.
 pub fn open(ask: &Ask) -> (Input, Vec<Unreadable>) {
-    let (mut sources, mut unreadable) = (Vec::new(), Vec::new());
-    for name in &ask.names {
-        let sample = File::open(name).and_then(|file| {
-            let mut sample = Vec::new();
-            file.take(64 << 10).read_to_end(&mut sample)?;
-            Ok(sample)
-        });
-        match sample {
-            Ok(sample) => sources.push(Source {
-                name: name.clone(),
-                packing: "",
-                shape: Shape::detect(&sample, &ask.formats),
-                path: PathBuf::from(name),
-            }),
-            Err(error) => unreadable.push(Unreadable { name: name.clone(), error, advice: None }),
+    let mut input = Input { sources: Vec::new(), passed_over: Vec::new() };
+    let mut unreadable = Vec::new();
+    for name in names::find(ask, &mut unreadable) {
+        match name.open(ask) {
+            Ok(source) if name.unasked && source.shape.kinds.is_empty() => {
+                let why = "no line of it is of a kind that is known";
+                input.passed_over.push(PassedOver { name: source.name, why });
+            }
+            Ok(source) => input.sources.push(source),
+            Err(error) if name.unasked && error.kind() == io::ErrorKind::InvalidData => {
+                input.passed_over.push(PassedOver { name: name.shown.clone(), why: "it is no text" });
+            }
+            Err(error) => unreadable.push(names::unreadable(&name.shown, error)),
         }
     }
-    (Input { sources }, unreadable)
+    (input, unreadable)
 }
 
 impl Input {
@@ -103,30 +142,66 @@ impl Input {
         &self.sources
     }
 
+    /// Files that nobody named and that are not read, though they lie where logs do.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     /// Reads everything once. `work` is called for blocks, by several threads with a state for each, and what it gives is
     /// handed to `take` in the order of sources and blocks. Says what became of each source, and gives the states back.
+    ///
+    /// A `P` that owns no memory (numbers, say) lets several packed files be unpacked side by side, since its values can wait
+    /// for their turn in any number.
     pub fn read<S: Send, P: Send>(
         &self,
         progress: &Progress,
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &Block<'_>) -> P + Sync,
-        mut take: impl FnMut(usize, u64, P),
+        take: impl FnMut(usize, u64, P),
     ) -> (Vec<End>, Vec<S>) {
-        let mut state = new();
-        let mut ends = Vec::new();
-        for (index, source) in self.sources.iter().enumerate() {
-            let mut bytes = Vec::new();
-            let read = File::open(&source.path).and_then(|mut it| it.read_to_end(&mut bytes));
-            let block = Block { source: index, index: 0, offset: 0, bytes: &bytes };
-            let part = work(&mut state, &block);
-            take(index, 0, part);
-            progress.done_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            ends.push(End {
-                begins_at: 0,
-                bytes: bytes.len() as u64,
-                partial: read.err().map(|it| it.to_string()),
-            });
-        }
-        (ends, vec![state])
+        let sizes = self.sources.iter().map(|it| match &it.from {
+            From::Plain { start, end, .. } => Some(end - start),
+            From::Packed { length, .. } => Some(*length),
+            From::Pipe(_) => None,
+        });
+        progress.total_bytes.store(sizes.sum::<Option<u64>>().unwrap_or(0), Ordering::Relaxed);
+        let threads = std::thread::available_parallelism().map_or(1, |it| it.get());
+        threads::read(&self.sources, threads, progress, new, work, take)
     }
 }
+
+impl Source {
+    /// Opens it for reading.
+    fn part<'a>(&self, progress: &'a Progress) -> io::Result<Part<'a>> {
+        Ok(match &self.from {
+            From::Plain { path, start, end } => Part::Plain(Plain::new(File::open(path)?, *start, *end)),
+            From::Packed { path, .. } => {
+                let counted = Counted { inner: File::open(path)?, done_bytes: &progress.done_bytes };
+                Part::Stream(Stream::new(packing::text_of(counted)?.1))
+            }
+            From::Pipe(pipe) => {
+                let pipe = pipe.lock().unwrap_or_else(|it| it.into_inner()).take();
+                let pipe = pipe.ok_or_else(|| io::Error::other("it can be read once only"))?;
+                let counted = Counted { inner: pipe.until(&progress.stop), done_bytes: &progress.done_bytes };
+                Part::Stream(Stream::new(packing::text_of(counted)?.1))
+            }
+        })
+    }
+}
+
+/// Counts what is read.
+struct Counted<'a, R> {
+    inner: R,
+    done_bytes: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(output)?;
+        self.done_bytes.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,12 @@
 //! A part of a log, as whoever reads files hands it to whoever understands lines.
 
+use memchr::{memrchr, memrchr_iter};
+
+use crate::carrier::Carrier;
+use crate::entries::{self, entries};
+use crate::error::looks_like_start;
+use crate::kind::{Kind, Shape};
+
 /// Some whole lines of one log, unpacked but with the carrier still on. Error-log entries of several lines are whole as well.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
@@ -10,4 +17,94 @@ pub struct Block<'a> {
     /// Where it begins in the unpacked log.
     pub offset: u64,
     pub bytes: &'a [u8],
+}
+
+/// How far before the end of a buffer the beginning of an entry is looked for.
+const ENTRIES_BYTES: usize = 16 << 10;
+/// Lines that a carrier has cut into pieces, which are looked back over.
+const MOST_PIECES: usize = 64;
+
+impl Shape {
+    /// How long a part has to be for [`Shape::last_cut`] to find a good place in it.
+    pub fn cut_bytes(&self) -> usize {
+        if self.has_entries() { ENTRIES_BYTES + entries::LONGEST_BYTES } else { 4 << 10 }
+    }
+
+    /// The last place at which a log can be cut: what stands before is whole lines and whole entries, whatever follows behind
+    /// the bytes. `None` when no line ends in them.
+    pub fn last_cut(&self, bytes: &[u8]) -> Option<usize> {
+        let line_end = memrchr(b'\n', bytes)? + 1;
+        let place = match self.carrier {
+            Carrier::None if self.has_entries() => last_entry(bytes),
+            Carrier::DockerJson | Carrier::Cri => self.last_whole(&bytes[..line_end]),
+            _ => None,
+        };
+        Some(place.unwrap_or(line_end))
+    }
+
+    fn has_entries(&self) -> bool {
+        self.carrier == Carrier::None && self.kinds.contains(&Kind::Error)
+    }
+
+    /// Behind the last line that does not go on in the carrier's next one.
+    fn last_whole(&self, lines: &[u8]) -> Option<usize> {
+        let mut end = lines.len();
+        for feed in memrchr_iter(b'\n', &lines[..end - 1]).take(MOST_PIECES) {
+            let line = &lines[feed + 1..end - 1];
+            if !self.carrier.open(line).is_some_and(|it| it.continues) {
+                return Some(end);
+            }
+            end = feed + 1;
+        }
+        None
+    }
+}
+
+/// Where the last entry begins that can be told from one that is still open: no entry is longer than the limit, so those
+/// which begin that far before the end have been seen whole.
+fn last_entry(bytes: &[u8]) -> Option<usize> {
+    let seen_whole = bytes.len().checked_sub(entries::LONGEST_BYTES)?;
+    let mut from = seen_whole.saturating_sub(ENTRIES_BYTES);
+    if from > 0 {
+        from += memchr::memchr_iter(b'\n', &bytes[from..])
+            .map(|it| it + 1)
+            .find(|it| looks_like_start(&bytes[from + it..]))?;
+    }
+    let begins = |it: &usize| *it > 0 && *it <= seen_whole && looks_like_start(&bytes[*it..]);
+    entries(&bytes[from..])
+        .map(|it| from + it.offset)
+        .take_while(|it| *it <= seen_whole)
+        .filter(begins)
+        .last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_log() -> Shape {
+        Shape { carrier: Carrier::None, kinds: vec![Kind::Error] }
+    }
+
+    #[test]
+    fn lines_are_cut_behind_the_last_whole_one() {
+        let shape = Shape { carrier: Carrier::None, kinds: Vec::new() };
+        for (bytes, expected) in [("", None), ("a", None), ("a\n", Some(2)), ("a\nb\nc", Some(4))] {
+            assert_eq!(shape.last_cut(bytes.as_bytes()), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn no_entry_of_several_lines_is_cut() {
+        let entry = "2026/05/02 12:00:00 [error] 7#7: *1 FastCGI sent in stderr: \"PHP message: one\n\
+                     2026/05/02 12:00:00 [error] copied by the application\n\
+                     three\" while reading response header from upstream, client: 10.0.0.1, server: a, \
+                     request: \"GET / HTTP/1.1\", upstream: \"fastcgi://unix:/run/php.sock:\", host: \"a\"\n";
+        let log = entry.repeat(100);
+        for end in (9000..log.len()).step_by(97) {
+            let cut = error_log().last_cut(&log.as_bytes()[..end]).unwrap();
+            assert_eq!(cut % entry.len(), 0, "{end}");
+            assert!(cut > 0 && end - cut < 2 * entries::LONGEST_BYTES);
+        }
+    }
 }

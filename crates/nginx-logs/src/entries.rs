@@ -13,7 +13,7 @@ use crate::error::{looks_like_start, parse};
 /// The message whose text is the backend's own.
 pub(crate) const STDERR: &[u8] = b"FastCGI sent in stderr: \"";
 /// No entry is longer: NGX_MAX_ERROR_STR, as OpenResty raises it.
-const LONGEST_BYTES: usize = 4096;
+pub(crate) const LONGEST_BYTES: usize = 4096;
 /// NGX_MAX_ERROR_STR of nginx itself.
 const LIMIT_BYTES: usize = 2048;
 

@@ -1,0 +1,277 @@
+//! From what was asked for to the files: directories, rotated sets, the journal.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use nginx_logs::Shape;
+
+use super::packing::{self, BYTE_ORDER_MARK, Packing};
+use super::pipe::Pipe;
+use super::rotated::{self, Age, part_of};
+use super::{Ask, From, SAMPLE_BYTES, Source, Unreadable};
+
+/// How deep logs lie below a directory that is named.
+const MOST_DEPTH: usize = 6;
+/// Files that one name stands for.
+const MOST_FILES: usize = 10_000;
+
+/// Something to read, before it is known what it is.
+pub struct Name {
+    /// As reports name it.
+    pub shown: String,
+    pub place: Place,
+    /// Nobody named this file: it lies in a directory.
+    pub unasked: bool,
+}
+
+pub enum Place {
+    File(PathBuf),
+    StandardInput,
+    Journal(String),
+}
+
+/// What the names of `ask` stand for, each file once, the parts of a rotated log in the order of time.
+pub fn find(ask: &Ask, unreadable: &mut Vec<Unreadable>) -> Vec<Name> {
+    let mut finder = Finder { found: Vec::new(), seen: HashSet::new(), unreadable };
+    for name in &ask.names {
+        if name == "-" {
+            finder.add(Name { shown: "-".to_owned(), place: Place::StandardInput, unasked: false });
+        } else if let Some(unit) = name.strip_prefix("journal:") {
+            finder.add(Name { shown: name.clone(), place: Place::Journal(unit.to_owned()), unasked: false });
+        } else {
+            finder.file_or_folder(name);
+        }
+    }
+    in_order_of_time(finder.found)
+}
+
+struct Finder<'a> {
+    found: Vec<Name>,
+    seen: HashSet<(u64, u64)>,
+    unreadable: &'a mut Vec<Unreadable>,
+}
+
+impl Finder<'_> {
+    fn add(&mut self, name: Name) {
+        self.found.push(name);
+    }
+
+    fn file_or_folder(&mut self, name: &str) {
+        let path = Path::new(name);
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                let before = self.found.len();
+                self.folder(path, MOST_DEPTH);
+                if self.found.len() == before {
+                    let error = io::Error::new(io::ErrorKind::NotFound, "no log lies in that directory");
+                    self.unreadable.push(Unreadable { name: name.to_owned(), error, advice: None });
+                }
+            }
+            Ok(metadata) => {
+                self.earlier_parts(path);
+                self.file(path, &metadata, false);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.earlier_parts(path) > 0 => {}
+            Err(error) => self.unreadable.push(unreadable(name, error)),
+        }
+    }
+
+    /// A file, unless it is there under another name.
+    fn file(&mut self, path: &Path, metadata: &Metadata, unasked: bool) {
+        if self.found.len() < MOST_FILES && self.seen.insert((metadata.dev(), metadata.ino())) {
+            let place = Place::File(path.to_path_buf());
+            self.add(Name { shown: path.display().to_string(), place, unasked });
+        }
+    }
+
+    /// What a log was before it was rotated. Says how many parts there are.
+    fn earlier_parts(&mut self, path: &Path) -> usize {
+        let Some(log) = path.file_name().and_then(|it| it.to_str()) else { return 0 };
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let names = names_in(folder.unwrap_or(Path::new(".")));
+        let parts = rotated::parts(log, names.iter().map(String::as_str));
+        for part in &parts {
+            let path = path.with_file_name(part);
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => self.file(&path, &metadata, false),
+                Ok(_) => {}
+                Err(error) => self.unreadable.push(unreadable(&path.display().to_string(), error)),
+            }
+        }
+        parts.len()
+    }
+
+    /// The regular files below a directory.
+    fn folder(&mut self, path: &Path, depth: usize) {
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.unreadable.push(unreadable(&path.display().to_string(), error));
+                return;
+            }
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
+        paths.sort();
+        for path in paths {
+            let hidden = path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.'));
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            if hidden {
+            } else if metadata.is_file() && metadata.len() > 0 {
+                self.file(&path, &metadata, true);
+            } else if metadata.is_dir() && depth > 0 && self.seen.insert((metadata.dev(), metadata.ino())) {
+                self.folder(&path, depth - 1);
+            }
+        }
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|it| it.file_name().into_string().ok()).collect()
+}
+
+/// The parts of each log stand where the first of them was named, the oldest first.
+fn in_order_of_time(found: Vec<Name>) -> Vec<Name> {
+    let mut groups: HashMap<(PathBuf, String), usize> = HashMap::new();
+    let mut keyed: Vec<(usize, Age, Name)> = Vec::new();
+    for (index, name) in found.into_iter().enumerate() {
+        let (group, age) = match &name.place {
+            Place::File(path) => {
+                let (log, age) = part_of(&path.file_name().unwrap_or_default().to_string_lossy());
+                let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                (*groups.entry((folder, log)).or_insert(index), age)
+            }
+            _ => (index, Age::Current),
+        };
+        keyed.push((group, age, name));
+    }
+    keyed.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    keyed.into_iter().map(|it| it.2).collect()
+}
+
+impl Name {
+    /// Finds out what it is.
+    pub fn open(&self, ask: &Ask) -> io::Result<Source> {
+        match &self.place {
+            Place::File(path) => self.open_file(path, ask),
+            Place::StandardInput => {
+                let input = io::stdin();
+                if input.is_terminal() {
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a terminal"));
+                }
+                let file = File::from(rustix::io::dup(&input)?);
+                // A file that was redirected can be read like one, if it is read from its beginning.
+                let path = PathBuf::from("/dev/stdin");
+                let metadata = file.metadata()?;
+                let at = if metadata.is_file() { rustix::fs::tell(&file)? } else { 0 };
+                if metadata.is_file() && at == 0 && metadata.len() > 0 {
+                    return self.open_file(&path, ask);
+                }
+                self.open_pipe(Pipe::new(file), ask)
+            }
+            Place::Journal(unit) => self.open_pipe(Pipe::of("journalctl", &journal(unit, ask))?, ask),
+        }
+    }
+
+    fn open_file(&self, path: &Path, ask: &Ask) -> io::Result<Source> {
+        let mut file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let kind = metadata.file_type();
+        if kind.is_fifo() || kind.is_char_device() {
+            return self.open_pipe(Pipe::new(file), ask);
+        }
+        // Files of /proc have no length.
+        if metadata.len() == 0 {
+            let mut text = Vec::new();
+            file.by_ref().take(1).read_to_end(&mut text)?;
+            if !text.is_empty() {
+                return self.open_pipe(Pipe::new(File::open(path)?), ask);
+            }
+        }
+        let mut head = Vec::new();
+        file.by_ref().take(SAMPLE_BYTES).read_to_end(&mut head)?;
+        let packing = Packing::of(&head);
+        if packing == Packing::Plain {
+            let start = if head.starts_with(&BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            let from = From::Plain { path: path.to_path_buf(), start: start as u64, end: metadata.len() };
+            return self.source(packing, &head[start..], from, ask);
+        }
+        let sample = sample_of(packing::text_of(File::open(path)?)?.1)?;
+        let from = From::Packed { path: path.to_path_buf(), length: metadata.len() };
+        self.source(packing, &sample, from, ask)
+    }
+
+    fn open_pipe(&self, mut pipe: Pipe, ask: &Ask) -> io::Result<Source> {
+        let head = pipe.sample(SAMPLE_BYTES as usize)?;
+        // What the first bytes of something packed unpack to is cut in the middle, and that is no error.
+        let (packing, text) = packing::text_of(head)?;
+        let sample = sample_of(text)?;
+        self.source(packing, &sample, From::Pipe(Mutex::new(Some(pipe))), ask)
+    }
+
+    fn source(&self, packing: Packing, sample: &[u8], from: From, ask: &Ask) -> io::Result<Source> {
+        if is_binary(sample) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a binary file, not a log"));
+        }
+        // The last line may have been cut by the sample's end.
+        let whole = memchr::memrchr(b'\n', sample).map_or(sample, |at| &sample[..at]);
+        let shape = Shape::detect(whole, &ask.formats);
+        Ok(Source { name: self.shown.clone(), packing: packing.name(), shape, from })
+    }
+}
+
+/// The beginning of a text, as far as it can be read.
+fn sample_of(text: impl Read) -> io::Result<Vec<u8>> {
+    let mut sample = Vec::new();
+    match text.take(SAMPLE_BYTES).read_to_end(&mut sample) {
+        Err(error) if sample.is_empty() => Err(error),
+        _ => Ok(sample),
+    }
+}
+
+/// Text has hardly any control characters. Zeros do not count: a crash leaves them in logs.
+fn is_binary(sample: &[u8]) -> bool {
+    let control = |it: &&u8| matches!(it, 1..=8 | 14..=26 | 28..=31 | 127);
+    sample.iter().filter(control).count() * 20 > sample.len()
+}
+
+/// The arguments of journalctl.
+fn journal(unit: &str, ask: &Ask) -> Vec<String> {
+    let mut arguments = vec!["--output=json".to_owned(), "--no-pager".to_owned(), "--quiet".to_owned()];
+    match unit {
+        "" => {}
+        "-k" => arguments.push("--dmesg".to_owned()),
+        unit => arguments.push(format!("--unit={unit}")),
+    }
+    // journalctl takes whole seconds.
+    arguments.extend(ask.since.map(|it| format!("--since=@{}", it.as_second())));
+    arguments.extend(ask.until.map(|it| format!("--until=@{}", it.as_second() + 1)));
+    arguments
+}
+
+/// An error with what may help.
+pub fn unreadable(name: &str, error: io::Error) -> Unreadable {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied if name.starts_with("journal:") => {
+            Some("run it as root, or join the group systemd-journal")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("run it as root, or join the group that may read logs: adm on Debian and Ubuntu")
+        }
+        io::ErrorKind::NotFound if name.starts_with("journal:") => {
+            Some("journalctl is not installed here; name the log's file instead")
+        }
+        io::ErrorKind::InvalidInput if name == "-" => {
+            Some("name a log, or send one into it: zcat x.gz | why502 logs -")
+        }
+        io::ErrorKind::InvalidData if name.ends_with(".journal") => Some(
+            "journal:UNIT reads the journal of this host; of another one: journalctl --file … -o json | why502 logs -",
+        ),
+        _ => None,
+    };
+    Unreadable { name: name.to_owned(), error, advice: advice.map(str::to_owned) }
+}

@@ -1,0 +1,208 @@
+//! The parts of one source, one after another: blocks of whole lines.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nginx_logs::Shape;
+
+/// How long a block is, more or less: long enough that handing it over costs nothing, short enough for the caches.
+pub const BLOCK_BYTES: usize = 512 << 10;
+/// A line that is longer is cut.
+pub const LONGEST_LINE_BYTES: usize = 16 << 20;
+
+/// What comes next of a source.
+pub enum Next {
+    /// A block that lies in the file and is still to be read.
+    InFile(Arc<File>, Span),
+    /// A block that lies in the buffer.
+    Read(Span),
+    /// Nothing yet: whoever writes is slow.
+    NotYet,
+    /// The end, and why it is not the real one.
+    End(Option<String>),
+}
+
+/// What a source gave so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given {
+    pub blocks: u64,
+    pub bytes: u64,
+}
+
+/// A block's place in the unpacked log.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub index: u64,
+    pub offset: u64,
+    pub length: usize,
+}
+
+/// A plain file, whose blocks several threads can read.
+pub struct Plain {
+    file: Arc<File>,
+    position: u64,
+    start: u64,
+    end: u64,
+    index: u64,
+    probe: Vec<u8>,
+    torn: u64,
+}
+
+impl Plain {
+    pub fn new(file: File, start: u64, end: u64) -> Plain {
+        Plain { file: Arc::new(file), position: start, start, end, index: 0, probe: Vec::new(), torn: 0 }
+    }
+
+    /// The next block: only its end is looked at here, so that threads do not wait for each other.
+    pub fn next(&mut self, shape: &Shape) -> Next {
+        if self.position >= self.end {
+            return Next::End(torn(self.torn));
+        }
+        match self.block_end(shape) {
+            Ok(end) => {
+                let length = (end - self.position) as usize;
+                let span = Span { index: self.index, offset: self.position, length };
+                self.index += 1;
+                self.position = end;
+                Next::InFile(self.file.clone(), span)
+            }
+            Err(error) => Next::End(Some(error.to_string())),
+        }
+    }
+
+    pub fn given(&self) -> Given {
+        Given { blocks: self.index, bytes: self.position - self.start }
+    }
+
+    fn block_end(&mut self, shape: &Shape) -> io::Result<u64> {
+        let left = self.end - self.position;
+        if left <= (BLOCK_BYTES + BLOCK_BYTES / 4) as u64 {
+            return Ok(self.end);
+        }
+        // The last cut before the usual length; for lines that are longer than usual further on.
+        let mut length = BLOCK_BYTES as u64;
+        loop {
+            for part in [shape.cut_bytes() as u64, length] {
+                let from = self.position + length - part.min(length);
+                self.probe.resize((self.position + length - from) as usize, 0);
+                let read = read_at(&self.file, &mut self.probe, from)?;
+                if let Some(cut) = shape.last_cut(&self.probe[..read]) {
+                    return Ok(from + cut as u64);
+                }
+                if read < self.probe.len() {
+                    return Ok(self.end);
+                }
+            }
+            if length == left {
+                return Ok(self.end);
+            }
+            if length >= LONGEST_LINE_BYTES as u64 {
+                self.torn += 1;
+                return Ok(self.position + length);
+            }
+            length = (length * 2).min(left);
+        }
+    }
+}
+
+/// Fills the buffer from that place on, as far as there is something. Says how much there was.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// What can only be read from its beginning on: packed files, pipes.
+pub struct Stream<'a> {
+    reader: Box<dyn Read + Send + 'a>,
+    /// What was read behind the last block.
+    rest: Vec<u8>,
+    offset: u64,
+    index: u64,
+    torn: u64,
+    /// Set when the reader has nothing more to give.
+    ended: Option<io::Result<()>>,
+}
+
+impl<'a> Stream<'a> {
+    pub fn new(reader: Box<dyn Read + Send + 'a>) -> Stream<'a> {
+        Stream { reader, rest: Vec::new(), offset: 0, index: 0, torn: 0, ended: None }
+    }
+
+    /// Reads the next block into the buffer, which only ever grows.
+    pub fn next(&mut self, shape: &Shape, buffer: &mut Vec<u8>) -> Next {
+        let mut filled = self.rest.len();
+        let mut length = BLOCK_BYTES.max(filled);
+        buffer.resize(buffer.len().max(length), 0);
+        buffer[..filled].copy_from_slice(&self.rest);
+        let cut = loop {
+            let idle = self.fill(&mut buffer[..length], &mut filled);
+            if self.ended.is_some() {
+                break filled;
+            }
+            if let Some(cut) = shape.last_cut(&buffer[..filled]) {
+                break cut;
+            }
+            if idle {
+                self.keep(&buffer[..filled]);
+                return Next::NotYet;
+            }
+            if length >= LONGEST_LINE_BYTES {
+                self.torn += 1;
+                break filled;
+            }
+            length *= 2;
+            buffer.resize(buffer.len().max(length), 0);
+        };
+        self.keep(&buffer[cut..filled]);
+        if cut == 0 {
+            let partial = self.ended.take().and_then(Result::err).map(|it| it.to_string());
+            self.ended = Some(Ok(()));
+            return Next::End(partial.or_else(|| torn(self.torn)));
+        }
+        let span = Span { index: self.index, offset: self.offset, length: cut };
+        self.index += 1;
+        self.offset += cut as u64;
+        Next::Read(span)
+    }
+
+    pub fn given(&self) -> Given {
+        Given { blocks: self.index, bytes: self.offset }
+    }
+
+    fn keep(&mut self, rest: &[u8]) {
+        self.rest.clear();
+        self.rest.extend_from_slice(rest);
+        if self.rest.capacity() > 4 * BLOCK_BYTES {
+            self.rest.shrink_to(BLOCK_BYTES);
+        }
+    }
+
+    /// Reads until the buffer is full. True when whoever writes gives nothing just now.
+    fn fill(&mut self, buffer: &mut [u8], filled: &mut usize) -> bool {
+        while *filled < buffer.len() && self.ended.is_none() {
+            match self.reader.read(&mut buffer[*filled..]) {
+                Ok(0) => self.ended = Some(Ok(())),
+                Ok(length) => *filled += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) => self.ended = Some(Err(error)),
+            }
+        }
+        false
+    }
+}
+
+fn torn(lines: u64) -> Option<String> {
+    (lines > 0)
+        .then(|| format!("{lines} lines were longer than {} MiB and were cut", LONGEST_LINE_BYTES >> 20))
+}

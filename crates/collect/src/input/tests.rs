@@ -1,0 +1,152 @@
+use std::io::Write;
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::testing::Folder;
+
+fn ask(names: &[String]) -> Ask {
+    Ask { names: names.to_vec(), since: None, until: None, formats: Vec::new(), zone: TimeZone::UTC }
+}
+
+/// Everything that is read of some names, as one text for each source; and how each ended.
+fn read_all(ask: &Ask) -> (Vec<(String, Vec<u8>)>, Vec<End>) {
+    let (input, unreadable) = open(ask);
+    assert!(unreadable.is_empty(), "{unreadable:?}");
+    let mut texts: Vec<(String, Vec<u8>)> =
+        input.sources().iter().map(|it| (it.name.clone(), Vec::new())).collect();
+    let work = |_: &mut (), block: &Block<'_>| (block.offset, block.bytes.to_vec());
+    let (ends, _) = input.read(
+        &Progress::default(),
+        || (),
+        work,
+        |source, _, (offset, bytes)| {
+            let text = &mut texts[source].1;
+            assert!(text.is_empty() || text.ends_with(b"\n"), "a block ends inside of a line");
+            assert_eq!(offset, text.len() as u64, "blocks follow each other");
+            text.extend(bytes);
+        },
+    );
+    (texts, ends)
+}
+
+fn path(folder: &Folder, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+#[track_caller]
+fn text_of(name: String) -> (Vec<u8>, Option<String>) {
+    let (mut texts, mut ends) = read_all(&ask(&[name]));
+    assert_eq!(texts.len(), 1);
+    assert_eq!(ends[0].bytes, texts[0].1.len() as u64);
+    (texts.remove(0).1, ends.remove(0).partial)
+}
+
+/// More than some blocks of lines of different lengths.
+fn long_log() -> Vec<u8> {
+    let line = |number: usize| format!("10.0.0.{} {}\n", number, "x".repeat(number * 7919 % 300));
+    (0..20_000).flat_map(|it| line(it).into_bytes()).collect()
+}
+
+pub fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    packed.write_all(text).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn every_packing_gives_the_same_text() {
+    let text = long_log();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&text).unwrap();
+    let half = text.len() / 2;
+    let utf16 = String::from_utf8(text.clone()).unwrap();
+    let units: Vec<u16> = "\u{feff}".encode_utf16().chain(utf16.encode_utf16()).collect();
+    let packed: [(&str, Vec<u8>); 8] = [
+        ("plain", text.clone()),
+        ("gzip", gzip(&text)),
+        ("gzip of two members", [gzip(&text[..half]), gzip(&text[half..]), vec![0; 512]].concat()),
+        ("zstd", zstd::encode_all(text.as_slice(), 1).unwrap()),
+        (
+            "zstd of two frames",
+            [zstd::encode_all(&text[..half], 1), zstd::encode_all(&text[half..], 1)]
+                .map(Result::unwrap)
+                .concat(),
+        ),
+        ("bzip2", bzip2.finish().unwrap()),
+        ("utf-16le", units.iter().flat_map(|it| it.to_le_bytes()).collect()),
+        ("utf-16be without a mark", units[1..].iter().flat_map(|it| it.to_be_bytes()).collect()),
+    ];
+    for (name, bytes) in packed {
+        let folder = Folder::new().file("log", bytes);
+        let (read, partial) = text_of(path(&folder, "log"));
+        assert!(read == text && partial.is_none(), "{name}: {partial:?}");
+    }
+}
+
+#[test]
+fn half_a_compressed_file_gives_its_lines_and_says_so() {
+    let text = long_log();
+    let packed = gzip(&text);
+    let folder = Folder::new().file("log.gz", &packed[..packed.len() / 2]);
+    let (read, partial) = text_of(path(&folder, "log.gz"));
+    assert!(text.starts_with(&read) && read.len() > text.len() / 3);
+    assert_eq!(partial.as_deref(), Some("the compressed data ends in the middle"));
+}
+
+#[test]
+fn a_line_longer_than_many_blocks_stays_whole() {
+    let text = [b"short\n".to_vec(), vec![b'x'; 5 << 20], b"\nlast".to_vec()].concat();
+    for bytes in [text.clone(), gzip(&text)] {
+        let folder = Folder::new().file("log", bytes);
+        assert_eq!(text_of(path(&folder, "log")), (text.clone(), None));
+    }
+}
+
+#[test]
+fn a_rotated_set_is_found_from_one_name_and_read_once_in_the_order_of_time() {
+    let line = |hour: u32| format!("2026/05/02 {hour:02}:00:00 [error] 7#7: *1 something\n");
+    let folder = Folder::new()
+        .file("error.log", line(12))
+        .file("error.log.1", line(11))
+        .file("error.log.2.gz", gzip(line(10).as_bytes()))
+        .file("other.log", line(9))
+        .link("same.log", "error.log");
+    let names = |names: &[&str]| {
+        let (texts, _) = read_all(&ask(&names.iter().map(|it| path(&folder, it)).collect::<Vec<_>>()));
+        let texts: Vec<String> = texts.into_iter().map(|it| String::from_utf8(it.1).unwrap()).collect();
+        texts.concat()
+    };
+    let all = [line(10), line(11), line(12)].concat();
+    assert_eq!(names(&["error.log"]), all);
+    assert_eq!(names(&["error.log.1"]), line(11));
+    assert_eq!(names(&["error.log", "error.log.1", "error.log.2.gz", "same.log"]), all);
+    assert_eq!(names(&["error.log.1", "error.log.2.gz"]), [line(10), line(11)].concat());
+}
+
+#[test]
+fn a_stop_ends_early_and_says_so() {
+    let folder = Folder::new().file("log", long_log());
+    let (input, _) = open(&ask(&[path(&folder, "log")]));
+    let progress = Progress::default();
+    progress.stop.store(true, Ordering::Relaxed);
+    let (ends, _) = input.read(&progress, || (), |_, _| (), |_, _, ()| {});
+    assert_eq!(ends, [End { begins_at: 0, bytes: 0, partial: Some("it was stopped".to_owned()) }]);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_with_advice() {
+    let folder = Folder::new().file("x.bin", (0..=255u8).collect::<Vec<_>>()).file("empty/.hidden", "");
+    let names: Vec<String> = ["x.bin", "empty", "absent"].map(|it| path(&folder, it)).to_vec();
+    let (input, unreadable) = open(&ask(&names));
+    assert!(input.sources().is_empty());
+    let mut said: Vec<String> = unreadable.iter().map(|it| it.error.to_string()).collect();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "No such file or directory (os error 2)",
+            "it is a binary file, not a log",
+            "no log lies in that directory"
+        ]
+    );
+}
