@@ -289,7 +289,7 @@ impl Reader<'_, '_> {
             let value = &self.line[start..end];
             let escaped =
                 self.format.escape == Escape::Json && is_escaped_quote(&self.line[start..], end - start);
-            if !escaped && shape.fits(value) {
+            if !escaped && shape.fits(value) && !self.list_goes_on(shape, start, end, &next.literal) {
                 self.values.push(value);
                 if self.read(part + 1, end) {
                     return true;
@@ -305,6 +305,18 @@ impl Reader<'_, '_> {
             }
             end += 1;
         }
+    }
+
+    /// Whether a list without quotes has another group behind its ` : `. An empty last group leaves two spaces.
+    fn list_goes_on(&self, shape: Shape, start: usize, end: usize, next: &[u8]) -> bool {
+        let is_list = matches!(shape, Shape::NumberList | Shape::AddressList);
+        let rest = &self.line[end..];
+        let in_separator =
+            self.line[start..end].ends_with(b" :") && rest.len() > 1 && !rest.starts_with(b"  ");
+        is_list
+            && next.starts_with(b" ")
+            && !next.starts_with(b" :")
+            && (rest.starts_with(b" : ") || in_separator && !self.lenient)
     }
 
     /// The end of the literal, if the line has it at `at`.

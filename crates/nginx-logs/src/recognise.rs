@@ -1,108 +1,150 @@
 //! Finds the format of an access log from its lines, where no configuration tells it.
+//!
+//! A few formats that everybody has are known by name. Any other is found from the lines themselves: they are taken apart
+//! into values (`recognise/tokens.rs`), those that have the same text between their values are of one format, and what a
+//! value is follows from its key, from its shape in all of these lines, and from its neighbours (`recognise/meaning.rs`).
+//! A value that could be several things gets a neutral name, and a format without a certain time, status and request is
+//! none: a wrong guess is worse than none.
+
+mod meaning;
+mod names;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::access::{Escape, Format};
+use meaning::Column;
+use tokens::{Line, Writing};
 
-/// What stands behind `combined` in common formats. The last is anything at all.
-const TAILS: [&str; 12] = [
-    "",
-    " \"$http_x_forwarded_for\"",
-    " \"$http_x_forwarded_for\" $request_time",
-    " \"$http_x_forwarded_for\" $request_time $upstream_response_time",
-    " \"$http_x_forwarded_for\" rt=$request_time uct=\"$upstream_connect_time\" uht=\"$upstream_header_time\" \
-     urt=\"$upstream_response_time\"",
-    " rt=$request_time uct=\"$upstream_connect_time\" uht=\"$upstream_header_time\" urt=\"$upstream_response_time\"",
-    " rt=$request_time uct=$upstream_connect_time uht=$upstream_header_time urt=$upstream_response_time",
-    " rt=$request_time ua=\"$upstream_addr\" us=\"$upstream_status\" ut=\"$upstream_response_time\" ul=\"$upstream_response_length\"",
-    " $request_time $upstream_response_time",
-    " $request_time",
-    // The default of the Kubernetes ingress controller.
-    " $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr \
-     $upstream_response_length $upstream_response_time $upstream_status $req_id",
-    " $rest",
-];
+/// Lines that are looked at.
+const SAMPLE_LINES: usize = 200;
+/// Groups of lines with the same text between their values that are tried, the largest first.
+const MOST_GROUPS: usize = 8;
 
-/// Keys of JSON logs that are named otherwise than nginx's variables.
-const ALIASES: [(&str, &str); 16] = [
-    ("@timestamp", "time_iso8601"),
-    ("timestamp", "time_iso8601"),
-    ("time", "time_iso8601"),
-    ("ts", "msec"),
-    ("client_ip", "remote_addr"),
-    ("remote_ip", "remote_addr"),
-    ("method", "request_method"),
-    ("uri", "request_uri"),
-    ("path", "request_uri"),
-    ("protocol", "server_protocol"),
-    ("response_time", "request_time"),
-    ("duration", "request_time"),
-    ("upstream", "upstream_addr"),
-    ("upstream_time", "upstream_response_time"),
-    ("referer", "http_referer"),
-    ("user_agent", "http_user_agent"),
-];
+/// Formats whose values cannot be told from each other by their shapes alone.
+static KNOWN: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let combined = Format::COMBINED;
+    [
+        combined,
+        // The default of the Kubernetes ingress controller, `upstreaminfo`, since 0.22, before, and before 0.9.
+        &format!(
+            "{combined} $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr \
+             $upstream_response_length $upstream_response_time $upstream_status $req_id"
+        ),
+        "$remote_addr - [$field_2] - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+         \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] $upstream_addr $upstream_response_length \
+         $upstream_response_time $upstream_status $req_id",
+        // Nginx Proxy Manager: hosts that it passes on, and those that it answers itself.
+        "[$time_local] $upstream_cache_status $upstream_status $status - $request_method $scheme $host \"$request_uri\" [Client \
+         $remote_addr] [Length $body_bytes_sent] [Gzip $gzip_ratio] [Sent-to $server] \"$http_user_agent\" \"$http_referer\"",
+        "[$time_local] $status - $request_method $scheme $host \"$request_uri\" [Client $remote_addr] [Length $body_bytes_sent] \
+         [Gzip $gzip_ratio] \"$http_user_agent\" \"$http_referer\"",
+        // Apache's `vhost_combined`, which is copied often.
+        &format!("$host:$server_port {combined}"),
+    ]
+    .map(|it| Format::compile(it, Escape::Default))
+    .to_vec()
+});
 
-/// The first known format that most of the lines have; `None`: they are no access log that is known.
+/// The format that the most lines have, of those that are known or can be found from the lines; `None`: they are no access
+/// log. Some of the lines can be others.
 pub fn recognise<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Format> {
-    let lines: Vec<&[u8]> = lines.into_iter().filter(|it| !it.trim_ascii().is_empty()).take(32).collect();
-    let fits =
-        |format: &Format| lines.iter().filter(|line| format.parse(line).is_some()).count() * 2 > lines.len();
-    if let Some(format) = lines.iter().find_map(|line| json_format(line)).filter(fits) {
-        return Some(format);
+    let lines: Vec<&[u8]> =
+        lines.into_iter().filter(|it| !it.trim_ascii().is_empty()).take(SAMPLE_LINES).collect();
+    // One line among several others proves nothing.
+    let least = if lines.len() > 4 { 2 } else { 1 };
+    let count = |format: &Format| {
+        let fits =
+            |line: &&&[u8]| format.parse(line).is_some_and(|it| it.time().is_some() && it.status().is_some());
+        lines.iter().filter(fits).count()
+    };
+    let known = KNOWN.iter().map(|it| (it, count(it))).filter(|it| it.1 >= least);
+    let known = known.reduce(|best, it| if it.1 > best.1 { it } else { best });
+    if let Some((format, count)) = known
+        && count * 2 > lines.len()
+    {
+        return Some(format.clone());
     }
-    let common = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
-    let plain = TAILS.iter().map(|tail| format!("{}{tail}", Format::COMBINED));
-    let by_host = TAILS.iter().take(1).flat_map(|tail| {
-        [
-            format!("$host:$server_port {}{tail}", Format::COMBINED),
-            format!("$host {}{tail}", Format::COMBINED),
-        ]
+    let found = Writing::ALL.into_iter().filter_map(|writing| {
+        let format = from_values(writing, &lines, least)?;
+        let count = count(&format);
+        Some((format, count))
     });
-    plain
-        .chain(by_host)
-        .chain([common.to_owned(), format!("{common} $rest")])
-        .map(|text| Format::compile(&text, Escape::Default))
-        .find(fits)
-}
-
-/// The format of a flat JSON object: each key is the variable of its value.
-fn json_format(line: &[u8]) -> Option<Format> {
-    let text = std::str::from_utf8(line).ok()?.trim();
-    let mut rest = text.strip_prefix('{')?;
-    let mut format = String::from("{");
-    let mut known = 0;
-    loop {
-        let (before, after) = rest.split_once('"')?;
-        let (key, after) = after.split_once('"')?;
-        let colon = after.len() - after.trim_start_matches([' ', ':']).len();
-        let (separator, value) = after.split_at(colon);
-        let name = ALIASES.iter().find(|it| it.0 == key).map_or(key, |it| it.1);
-        let is_name = !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-        let quoted = value.starts_with('"');
-        let length = if quoted { quoted_length(value)? } else { value.find([',', '}'])? };
-        format += &format!("{before}\"{key}\"{separator}");
-        let variable = if is_name { name.to_owned() } else { format!("field_{}", format.len()) };
-        format += &if quoted { format!("\"${{{variable}}}\"") } else { format!("${{{variable}}}") };
-        known += usize::from(matches!(
-            name,
-            "status" | "request" | "request_uri" | "remote_addr" | "request_method"
-        ));
-        rest = &value[length..];
-        if let Some(end) = rest.trim_start().strip_prefix('}') {
-            format += &rest[..rest.len() - end.len()];
-            return (known >= 2 && end.is_empty()).then(|| Format::compile(&format, Escape::Json));
-        }
+    let best = found.filter(|it| it.1 >= least).reduce(|best, it| if it.1 > best.1 { it } else { best });
+    match (known, best) {
+        (Some((known, most)), Some((_, count))) if most >= count => Some(known.clone()),
+        (Some((known, _)), None) => Some(known.clone()),
+        (_, best) => best.map(|it| it.0),
     }
 }
 
-/// The length of a JSON string with its quotes.
-fn quoted_length(value: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in value.bytes().enumerate().skip(1) {
-        match byte {
-            b'"' if !escaped => return Some(at + 1),
-            b'\\' => escaped = !escaped,
-            _ => escaped = false,
+/// The format that the most lines have, of those that can be found from their values.
+fn from_values(writing: Writing, lines: &[&[u8]], least: usize) -> Option<Format> {
+    let split: Vec<Line<'_>> = lines.iter().filter_map(|it| tokens::split(writing, it)).collect();
+    let count = |format: &Format| lines.iter().filter(|it| format.parse(it).is_some()).count();
+    let whole = from_groups(writing, &split, usize::MAX, least);
+    let mut is_whole = true;
+    let mut best = whole.map(|it| (count(&it), it)).filter(|it| it.0 >= least);
+    // A value of several words without quotes, such as the agent, gives nearly every line other texts between its values.
+    // Then the values before it decide, unless that loses one that matters.
+    if writing == Writing::Spaces && best.as_ref().is_none_or(|it| it.0 * 10 < split.len() * 9) {
+        for length in (5..=16).rev() {
+            let Some(format) = from_groups(writing, &split, length, least) else { continue };
+            let fits = count(&format);
+            let is_better = best.as_ref().is_none_or(|(most, whole)| {
+                (fits > *most || fits == *most && !is_whole)
+                    && whole
+                        .variables()
+                        .filter(|it| names::matters(it))
+                        .all(|it| format.variables().any(|own| own == it))
+            });
+            if fits >= least && is_better {
+                (best, is_whole) = (Some((fits, format)), false);
+            }
         }
     }
-    None
+    best.map(|it| it.1)
+}
+
+/// The format of the largest group of lines with the same text between their first values that has one.
+fn from_groups(writing: Writing, lines: &[Line<'_>], length: usize, least: usize) -> Option<Format> {
+    let whole = length == usize::MAX;
+    let mut groups: HashMap<Vec<&[u8]>, Vec<&Line<'_>>> = HashMap::new();
+    for line in lines.iter().filter(|it| whole || it.values.len() > length) {
+        let texts = line.values.iter().take(length).map(|it| it.before);
+        groups.entry(texts.chain(whole.then_some(line.end)).collect()).or_default().push(line);
+    }
+    let mut groups: Vec<_> = groups.into_iter().filter(|it| it.1.len() >= least).collect();
+    // In an order that does not depend on the hashes.
+    groups.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
+    groups.iter().take(MOST_GROUPS).find_map(|group| format_of(writing, &group.1, length))
+}
+
+/// The format of lines with the same text between their first values.
+fn format_of(writing: Writing, group: &[&Line<'_>], length: usize) -> Option<Format> {
+    let first = group.first()?;
+    let whole = length == usize::MAX;
+    let columns: Vec<Column<'_>> = (0..first.values.len().min(length))
+        .map(|index| Column::new(&first.values[index], group.iter().map(|it| it.values[index].text)))
+        .collect();
+    let names = meaning::names(&columns)?;
+    let mut text = String::new();
+    for (column, name) in columns.iter().zip(&names) {
+        text += std::str::from_utf8(column.before).ok()?;
+        text += &format!("${{{name}}}");
+    }
+    if whole {
+        text += std::str::from_utf8(first.end).ok()?;
+    } else {
+        text += " $rest";
+    }
+    let escape = if writing == Writing::Json || group.iter().any(|it| it.has_escaped_quotes()) {
+        Escape::Json
+    } else {
+        Escape::Default
+    };
+    Some(Format::compile(&text, escape))
 }
