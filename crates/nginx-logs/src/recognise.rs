@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::access::{Escape, Format};
-use meaning::Column;
+use meaning::{Column, Name};
 use tokens::{Line, Writing};
 
 /// Lines that are looked at.
@@ -134,7 +134,10 @@ fn format_of(writing: Writing, group: &[&Line<'_>], length: usize) -> Option<For
     let mut text = String::new();
     for (column, name) in columns.iter().zip(&names) {
         text += std::str::from_utf8(column.before).ok()?;
-        text += &format!("${{{name}}}");
+        match name {
+            Name::Variable(name) => text += &format!("${{{name}}}"),
+            Name::Literal => text += "-",
+        }
     }
     if whole {
         text += std::str::from_utf8(first.end).ok()?;

@@ -216,8 +216,16 @@ fn is_link(text: &[u8]) -> bool {
     text.starts_with(b"http://") || text.starts_with(b"https://") || text.starts_with(b"android-app://")
 }
 
-/// A variable for each column; `None` where time, status and request are not certain.
-pub(super) fn names(columns: &[Column<'_>]) -> Option<Vec<String>> {
+/// What to write for a column in the format.
+#[derive(Debug)]
+pub(super) enum Name {
+    Variable(String),
+    /// The same text in every line: the `-` behind the client's address.
+    Literal,
+}
+
+/// A name for each column; `None` where time, status and request are not certain.
+pub(super) fn names(columns: &[Column<'_>]) -> Option<Vec<Name>> {
     let mut guess = Guess { columns, names: vec![None; columns.len()] };
     let of_application = |it: &Column<'_>| {
         names::said(&it.name()) == Some(Said::Application) || it.key.is_empty() && it.all(is_level)
@@ -229,6 +237,9 @@ pub(super) fn names(columns: &[Column<'_>]) -> Option<Vec<String>> {
     guess.by_key(names::said_by_end);
     guess.host_of_ltsv();
     guess.by_shape();
+    if guess.is_of_php_fpm() {
+        return None;
+    }
     let has = |name: &str| guess.names.iter().flatten().any(|it| *it == name);
     let timed = ["time_local", "time_iso8601", "msec"].iter().any(|it| has(it));
     let certain = timed && has("status") && (has("request") || has("request_uri"));
@@ -517,11 +528,28 @@ impl Guess<'_> {
         })
     }
 
+    /// The access log of PHP-FPM: `127.0.0.1 -  20/Nov/2026:15:00:00 +0000 "GET /a.php" 200`. Its requests have no protocol.
+    fn is_of_php_fpm(&self) -> bool {
+        let at = |name| self.names.iter().position(|it| *it == Some(name));
+        let bare_time = at("time_local").is_some_and(|it| it > 0 && self.columns[it].before.ends_with(b" "));
+        let request =
+            at("request").is_some_and(|it| self.columns[it].all(|it| find(it, b" HTTP/").is_none()));
+        bare_time && request && at("remote_addr") == Some(0) && self.columns[1].is_undefined()
+    }
+
     /// Names that are left are those of the keys, if no variable has them, or just numbers.
-    fn finish(self) -> Vec<String> {
+    fn finish(self) -> Vec<Name> {
         let mut used: Vec<String> = self.names.iter().flatten().map(|it| (*it).to_owned()).collect();
         let mut all = Vec::with_capacity(self.columns.len());
         for (index, (column, name)) in self.columns.iter().zip(&self.names).enumerate() {
+            let is_ident = name.is_none()
+                && index > 0
+                && self.names[index - 1] == Some("remote_addr")
+                && self.names.get(index + 1) == Some(&Some("remote_user"));
+            if is_ident && column.texts.iter().all(|it| *it == b"-") {
+                all.push(Name::Literal);
+                continue;
+            }
             let name = name.map(str::to_owned).unwrap_or_else(|| {
                 let own = column.name();
                 let is_other = names::said(&own).is_some() || own.starts_with("upstream_") || own.is_empty();
@@ -531,7 +559,7 @@ impl Guess<'_> {
                 used.push(name.clone());
                 name
             });
-            all.push(name);
+            all.push(Name::Variable(name));
         }
         all
     }
