@@ -5,6 +5,7 @@
 //! unread, with the reason.
 
 mod backend_list;
+pub mod formats;
 mod host;
 pub mod input;
 mod logs;

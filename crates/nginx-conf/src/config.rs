@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::logs::LogFormat;
 use crate::tree::{Directive, FileId, SourceFile, Span};
 
 /// Everything that was read, starting from one main file.
@@ -66,6 +67,19 @@ impl Config {
             .get(span.file.0 as usize)
             .and_then(|file| file.text.get(span.start..span.end))
             .unwrap_or_default()
+    }
+
+    /// Every `log_format`, wherever it stands, with its name. `combined` is predefined and not among them.
+    pub fn log_formats(&self) -> Vec<(&str, LogFormat)> {
+        fn add<'c>(directives: &'c [Directive], found: &mut Vec<(&'c str, LogFormat)>) {
+            for it in directives {
+                found.extend((it.name == "log_format").then(|| LogFormat::parse(it)).flatten());
+                add(it.children(), found);
+            }
+        }
+        let mut found = Vec::new();
+        add(&self.root, &mut found);
+        found
     }
 
     /// Whether every file was read and understood, so that what is absent here is absent for nginx as well.

@@ -48,7 +48,11 @@ pub enum Verb {
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(Logs),
 
-    /// Explains a cause, a symptom, an errno, a status or a pasted log line
+    /// Prints every record of logs, with all fields typed: JSON Lines or CSV
+    #[command(after_help = PARSE_EXAMPLES)]
+    Parse(Parse),
+
+    /// Explains a cause, a symptom, an errno, a status, a reason code or a pasted log line
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
 
@@ -102,8 +106,22 @@ Examples:
   why502 explain backend-oom-killed
   why502 explain premature-close
   why502 explain 111
+  why502 explain KC
   why502 explain --list
   tail -1 /var/log/nginx/error.log | why502 explain -";
+
+const PARSE_EXAMPLES: &str = "\
+Examples:
+  why502 parse access.log | jq -r 'select(.status == 502) | .path'
+  why502 parse --config /etc/nginx/nginx.conf access.log error.log
+  why502 parse --log-format '$remote_addr $status $request_time' access.log
+  why502 parse --format csv --since 1h /var/log/nginx/*.log > records.csv
+  docker logs web 2>&1 | why502 parse -
+
+Lines that fit no format are records of the kind \"unparsed\"; a summary on
+standard error counts everything.
+
+Exit status: 0 every file was read, 2 wrong usage, or some could not be read.";
 
 const CAPTURE_EXAMPLES: &str = "\
 Examples:
@@ -304,6 +322,41 @@ pub enum Field {
 }
 
 #[derive(Debug, Args)]
+pub struct Parse {
+    /// Files, directories, journal:UNIT, or - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub names: Vec<String>,
+
+    /// Takes the log formats of that nginx configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The log_format of access logs: its text, the whole directive, or its name [default: recognised]
+    #[arg(long, value_name = "FORMAT", value_parser = NonEmptyStringValueParser::new())]
+    pub log_format: Option<String>,
+
+    /// The form of the records: csv has fixed columns
+    #[arg(long, default_value = "jsonl")]
+    pub format: RecordFormat,
+
+    /// Adds to each record its line as it was
+    #[arg(long)]
+    pub raw: bool,
+
+    /// The zone of logs that name none: Europe/Berlin, +02:00, UTC [default: this host's]
+    #[arg(long, value_name = "ZONE", value_parser = moment::zone)]
+    pub timezone: Option<TimeZone>,
+
+    /// Nothing before that time: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+
+    /// Nothing after it, in the same forms
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+}
+
+#[derive(Debug, Args)]
 pub struct Explain {
     /// An id, an errno, a status, a log line in quotes, or - to read a line from standard input
     #[arg(required_unless_present = "list", value_name = "WHAT", num_args = 1..)]
@@ -337,6 +390,13 @@ pub struct Capture {
 pub enum Format {
     Text,
     Json,
+}
+
+/// Forms of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    Jsonl,
+    Csv,
 }
 
 /// Forms of an explanation.

@@ -21,7 +21,7 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
             .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service"));
     }
     let zone = asked.timezone.clone().unwrap_or_else(TimeZone::system);
-    let window = window(asked, &Timestamp::now().to_zoned(zone.clone()))?;
+    let window = window(asked.since, asked.until, &Timestamp::now().to_zoned(zone.clone()))?;
     let by: Vec<By> = asked.by.iter().filter_map(|it| by(*it)).collect();
     let options =
         Options { window, zone: zone.clone(), by, statuses: asked.status.clone(), ..Options::default() };
@@ -44,7 +44,7 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
     show(&report, &asked.show, asked.top.map(|it| it as usize))
 }
 
-fn cannot_read(it: &Unreadable) -> Failure {
+pub fn cannot_read(it: &Unreadable) -> Failure {
     let failure = Failure::new("a log cannot be read").at(&it.name).because(it.error.to_string());
     match &it.advice {
         Some(advice) => failure.advise(advice.as_str()),
@@ -53,15 +53,15 @@ fn cannot_read(it: &Unreadable) -> Failure {
 }
 
 /// None where everything was asked for.
-fn window(asked: &Logs, now: &Zoned) -> Result<Option<Window>, Failure> {
+pub fn window(since: Option<Since>, until: Option<Moment>, now: &Zoned) -> Result<Option<Window>, Failure> {
     let at = |it: Moment, option: &str| {
         it.resolve(now).map_err(|why| Failure::new("that is no time").at(option).because(why))
     };
-    let from = match asked.since {
+    let from = match since {
         None | Some(Since::All) => None,
         Some(Since::At(it)) => Some(at(it, "--since")?),
     };
-    let to = asked.until.map(|it| at(it, "--until")).transpose()?;
+    let to = until.map(|it| at(it, "--until")).transpose()?;
     if from.is_none() && to.is_none() {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ mod lab;
 mod logs;
 mod moment;
 mod output;
+mod parse;
 mod statuses;
 mod verbs;
 

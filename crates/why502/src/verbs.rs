@@ -17,7 +17,7 @@ use crate::arguments::{
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{lab, logs, output};
+use crate::{lab, logs, output, parse};
 
 /// How far back to look, unless asked otherwise.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -36,6 +36,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         None => diagnose(cli.diagnose),
         Some(Verb::Diagnose(it)) => diagnose(it),
         Some(Verb::Logs(it)) => logs::logs(&it),
+        Some(Verb::Parse(it)) => parse::parse(&it),
         Some(Verb::Explain(it)) => explain(&it),
         Some(Verb::Demo(it)) => demo(&it),
         Some(Verb::Capture(it)) => capture(it),
