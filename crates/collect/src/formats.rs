@@ -76,12 +76,11 @@ fn of_directive(text: &str) -> Result<Format, String> {
     let path = PathBuf::from("/log_format");
     let files = MemoryFiles([(path.clone(), closed.into_bytes())].into());
     let config = nginx_conf::load(&files, &path);
+    if let Some(problem) = config.problems.first() {
+        return Err(problem.message.clone());
+    }
     let found = named(&config).into_iter().next().map(|it| it.format);
-    let has_variables = |it: &Format| it.variables().next().is_some();
-    found.filter(has_variables).ok_or_else(|| match config.problems.first() {
-        Some(it) => it.message.clone(),
-        None => "it holds no variable".to_owned(),
-    })
+    found.filter(|it| it.variables().next().is_some()).ok_or_else(|| "it holds no variable".to_owned())
 }
 
 fn named(config: &Config) -> Vec<NamedFormat> {

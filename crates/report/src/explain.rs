@@ -1,5 +1,5 @@
-//! What `why502 explain` answers: the page of a cause, what a symptom, an errno or a status means, what a pasted log line
-//! says. It knows nothing of any host; the causes' own pages and the catalogue of messages are all that it draws on.
+//! What `why502 explain` answers: the page of a cause, what a symptom, an errno, a status or a reason code means, what a
+//! pasted log line says. It knows nothing of any host; the causes' own pages and the catalogue of messages are all that it draws on.
 
 mod json;
 mod line;
@@ -12,11 +12,15 @@ use std::fmt;
 use diagnose::Cause;
 use nginx_logs::Symptom;
 use nginx_logs::errno::{Errno, errno};
+use nginx_logs::reason::Reason;
 
 pub use json::{render as render_json, render_list as render_list_json};
 pub use line::Line;
 pub use markdown::{render as render_markdown, render_list as render_list_markdown};
 pub use text::{render, render_list};
+
+/// The page of all reason codes.
+const REASON_CODES: &str = "reason-codes";
 
 /// What was asked about.
 #[derive(Debug)]
@@ -29,6 +33,10 @@ pub enum Explained {
     Errno(Errno),
     /// An HTTP status: number, name, meaning.
     Status(u16, &'static str, &'static str),
+    /// A reason code.
+    Reason(Reason),
+    /// All reason codes, and their letters.
+    ReasonCodes,
     /// A line of a log.
     Line(Box<Line>),
 }
@@ -74,6 +82,12 @@ pub fn explain(what: &str) -> Result<Explained, Unknown> {
     if let Ok(symptom) = id.parse() {
         return Ok(Explained::Symptom(symptom));
     }
+    if let Some(reason) = Reason::from_code(what) {
+        return Ok(Explained::Reason(reason));
+    }
+    if matches!(id.as_str(), REASON_CODES | "reason-code" | "reasons" | "reason") {
+        return Ok(Explained::ReasonCodes);
+    }
     if let Some(errno) = errno_of(what) {
         return Ok(Explained::Errno(errno));
     }
@@ -108,6 +122,17 @@ fn causes_of(symptom: Symptom) -> Vec<&'static Cause> {
         .flat_map(|(_, it)| it)
         .filter(|it| it.explains.contains(&symptom))
         .collect()
+}
+
+/// The causes that a reason code can stand for, in the same order.
+fn causes_of_reason(reason: Reason) -> Vec<&'static Cause> {
+    let is_among = |it: &&Cause| match (reason.code(), it.id) {
+        // An answer of the configuration's own shows as a status without any entry, as one of the backend's does.
+        ("AH", id) => id == "upstream-returned-error",
+        ("NP", "nginx-returned-error") => true,
+        _ => reason.symptoms().any(|symptom| it.explains.contains(&symptom)),
+    };
+    vocabulary::chapters().into_iter().flat_map(|(_, it)| it).filter(is_among).collect()
 }
 
 /// What a connection attempt that fails with that errno shows as, on TCP and on a unix socket.
@@ -145,6 +170,7 @@ pub(crate) fn how_we_know(cause: &Cause) -> String {
 /// At most three ids that look like the one asked for.
 fn nearest(asked: &str) -> Vec<&'static str> {
     let ids = diagnose::causes().iter().map(|it| it.id).chain(Symptom::ALL.iter().map(|it| it.id()));
+    let ids = ids.chain([REASON_CODES]);
     nearest_of(asked, ids)
 }
 
@@ -216,6 +242,19 @@ mod tests {
     fn an_errno_leads_to_what_nginx_sees() {
         assert_eq!(symptoms_of(errno(111).unwrap()), [Symptom::ConnectRefused]);
         assert!(symptoms_of(errno(11).unwrap()).contains(&Symptom::ConnectAgain));
+    }
+
+    #[test]
+    fn a_reason_code_leads_to_its_causes() {
+        let causes = |code: &str| match explain(code) {
+            Ok(Explained::Reason(it)) => causes_of_reason(it).iter().map(|it| it.id).collect::<Vec<_>>(),
+            other => panic!("{code}: {other:?}"),
+        };
+        assert!(causes("kc").contains(&"backend-not-running"));
+        assert!(causes("TH").contains(&"backend-slow") && !causes("TH").contains(&"backend-not-running"));
+        assert_eq!(causes("AH"), ["upstream-returned-error"]);
+        assert!(causes("NP").contains(&"nginx-returned-error") && causes("NP").contains(&"rate-limited"));
+        assert!(matches!(explain("reason codes"), Ok(Explained::ReasonCodes)));
     }
 
     #[test]

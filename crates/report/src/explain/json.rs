@@ -3,9 +3,10 @@
 use diagnose::Cause;
 use nginx_logs::Symptom;
 use nginx_logs::errno::Errno;
+use nginx_logs::reason::{PHASES, Reason, WHO};
 use serde_json::{Map, Value, json};
 
-use super::{Explained, Line, causes_of, how_we_know, section, symptoms_of, vocabulary};
+use super::{Explained, Line, causes_of, causes_of_reason, how_we_know, section, symptoms_of, vocabulary};
 use crate::visible::visible;
 
 /// The explanation as one JSON document that ends in a line feed. `kind` says of what kind it is.
@@ -16,6 +17,14 @@ pub fn render(explained: &Explained) -> String {
         Explained::Errno(it) => errno(*it),
         Explained::Status(number, name, meaning) => {
             json!({"kind": "status", "status": number, "name": name, "meaning": meaning})
+        }
+        Explained::Reason(it) => reason(*it),
+        Explained::ReasonCodes => {
+            let letters = |letters: &[(u8, &str)]| -> Map<String, Value> {
+                letters.iter().map(|(letter, it)| (char::from(*letter).to_string(), json!(it))).collect()
+            };
+            let codes: Vec<Value> = Reason::ALL.iter().map(|it| reason(it.0)).collect();
+            json!({"kind": "reason-codes", "who": letters(&WHO), "phases": letters(&PHASES), "codes": codes})
         }
         Explained::Line(it) => line(it),
     })
@@ -33,7 +42,9 @@ pub fn render_list() -> String {
         .collect();
     let symptoms: Vec<Value> =
         Symptom::ALL.iter().map(|it| json!({"id": it.id(), "meaning": it.meaning()})).collect();
-    pretty(&json!({"causes": causes, "symptoms": symptoms}))
+    let reasons: Vec<Value> =
+        Reason::ALL.iter().map(|(it, meaning)| json!({"code": it.code(), "meaning": meaning})).collect();
+    pretty(&json!({"causes": causes, "symptoms": symptoms, "reasons": reasons}))
 }
 
 fn pretty(value: &Value) -> String {
@@ -63,6 +74,18 @@ fn plain(cause: &Cause, heading: &str) -> Option<String> {
 
 fn symptom(it: Symptom) -> Value {
     json!({"kind": "symptom", "id": it.id(), "meaning": it.meaning(), "causes": candidates(&causes_of(it))})
+}
+
+fn reason(it: Reason) -> Value {
+    json!({
+        "kind": "reason",
+        "code": it.code(),
+        "who": it.who(),
+        "phase": it.phase(),
+        "meaning": it.meaning(),
+        "symptoms": it.symptoms().map(Symptom::id).collect::<Vec<_>>(),
+        "causes": candidates(&causes_of_reason(it)),
+    })
 }
 
 fn candidates(causes: &[&Cause]) -> Vec<Value> {

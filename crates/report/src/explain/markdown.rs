@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use diagnose::Cause;
 use nginx_logs::Symptom;
+use nginx_logs::reason::{PHASES, Reason, WHO};
 
-use super::{Explained, Line, causes_of, how_we_know, symptoms_of, vocabulary};
+use super::{
+    Explained, Line, REASON_CODES, causes_of, causes_of_reason, how_we_know, symptoms_of, vocabulary,
+};
 use crate::render::markdown::{code, line, paragraph};
 
 /// The explanation as Markdown.
@@ -29,6 +32,8 @@ pub fn render(explained: &Explained) -> String {
             title(&mut out, &format!("{number} {name}"));
             paragraph(&mut out, meaning);
         }
+        Explained::Reason(it) => reason(&mut out, *it),
+        Explained::ReasonCodes => reason_codes(&mut out),
         Explained::Line(it) => log_line(&mut out, it),
     }
     finish(out)
@@ -46,6 +51,8 @@ pub fn render_list() -> String {
     }
     line(&mut out, "## Symptoms: what nginx saw, as one log line tells");
     line(&mut out, &ids(Symptom::ALL.iter().map(|it| it.id())));
+    line(&mut out, "## Reason codes: who ended a failed request, and in which phase");
+    line(&mut out, &ids(Reason::ALL.iter().map(|it| it.0.code())));
     finish(out)
 }
 
@@ -69,6 +76,33 @@ fn cause(out: &mut String, it: &Cause) {
 fn symptom(out: &mut String, it: Symptom) {
     paragraph(out, it.meaning());
     candidates(out, &causes_of(it));
+}
+
+fn reason(out: &mut String, it: Reason) {
+    title(out, it.code());
+    _ = writeln!(out, "- Ended by: {}\n- In phase: {}\n", it.who(), it.phase());
+    paragraph(out, it.meaning());
+    if it.symptoms().next().is_some() {
+        line(out, "## In the error log");
+        line(out, &ids(it.symptoms().map(Symptom::id)));
+    }
+    candidates(out, &causes_of_reason(it));
+}
+
+fn reason_codes(out: &mut String) {
+    title(out, REASON_CODES);
+    paragraph(out, "Two letters stand before each failed request: who ended it, and in which phase.");
+    for (title, letters) in [("First letter: who", WHO), ("Second letter: in which phase", PHASES)] {
+        line(out, &format!("## {title}"));
+        for (letter, meaning) in letters {
+            _ = writeln!(out, "- {}: {meaning}", code(&char::from(letter).to_string()));
+        }
+        out.push('\n');
+    }
+    line(out, "## Codes");
+    for (it, meaning) in Reason::ALL {
+        _ = writeln!(out, "- {}: {meaning}", code(it.code()));
+    }
 }
 
 fn candidates(out: &mut String, causes: &[&Cause]) {

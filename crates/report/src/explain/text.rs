@@ -3,8 +3,11 @@
 use diagnose::Cause;
 use nginx_logs::Symptom;
 use nginx_logs::errno::Errno;
+use nginx_logs::reason::{PHASES, Reason, WHO};
 
-use super::{Explained, Line, causes_of, how_we_know, symptoms_of, vocabulary};
+use super::{
+    Explained, Line, REASON_CODES, causes_of, causes_of_reason, how_we_know, symptoms_of, vocabulary,
+};
 use crate::page::{BOLD, Colour, DIM, PLAIN, Page};
 
 /// The explanation as text.
@@ -21,6 +24,8 @@ pub fn render(explained: &Explained, colour: Colour) -> String {
             page.put("", &format!("{number} {name}"), BOLD);
             page.put("  ", meaning, PLAIN);
         }
+        Explained::Reason(it) => reason(&mut page, *it),
+        Explained::ReasonCodes => reason_codes(&mut page),
         Explained::Line(it) => line(&mut page, it),
     }
     page.finish()
@@ -38,6 +43,9 @@ pub fn render_list(colour: Colour) -> String {
     page.heading("Symptoms: what nginx saw, as one log line tells");
     let ids: Vec<&str> = Symptom::ALL.iter().map(|it| it.id()).collect();
     page.put("  ", &ids.join(", "), PLAIN);
+    page.heading("Reason codes: who ended a failed request, and in which phase");
+    let codes: Vec<&str> = Reason::ALL.iter().map(|it| it.0.code()).collect();
+    page.put("  ", &format!("{}; {REASON_CODES} is the page of all of them", codes.join(", ")), PLAIN);
     // The first heading's empty line would stand above everything.
     page.finish().trim_start_matches('\n').to_owned()
 }
@@ -62,6 +70,40 @@ fn symptom(page: &mut Page, it: Symptom) {
     if !causes.is_empty() {
         candidates(page, &causes);
     }
+}
+
+fn reason(page: &mut Page, it: Reason) {
+    page.put("", it.code(), BOLD);
+    page.put("  Ended by:  ", it.who(), PLAIN);
+    page.put("  In phase:  ", it.phase(), PLAIN);
+    page.blank();
+    page.put("  ", it.meaning(), PLAIN);
+    let symptoms: Vec<&str> = it.symptoms().map(|it| it.id()).collect();
+    if !symptoms.is_empty() {
+        page.heading("In the error log");
+        page.put("  ", &symptoms.join(", "), PLAIN);
+    }
+    let causes = causes_of_reason(it);
+    if !causes.is_empty() {
+        candidates(page, &causes);
+    }
+}
+
+fn reason_codes(page: &mut Page) {
+    page.put("", REASON_CODES, BOLD);
+    page.put("  ", "Two letters stand before each failed request: who ended it, and in which phase.", PLAIN);
+    for (title, letters) in [("First letter: who", WHO), ("Second letter: in which phase", PHASES)] {
+        page.heading(title);
+        for (letter, meaning) in letters {
+            page.put(&format!("  {}  ", char::from(letter)), meaning, PLAIN);
+        }
+    }
+    page.heading("Codes");
+    for (it, meaning) in Reason::ALL {
+        page.put_led((&format!("  {}  ", it.code()), BOLD), meaning, PLAIN);
+    }
+    page.blank();
+    page.put("", "What usually causes one of them: why502 explain KC, and so on.", PLAIN);
 }
 
 fn candidates(page: &mut Page, causes: &[&Cause]) {
