@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use nginx_logs::reason::{Reason, fails};
 use snapshot::{Breakdown, LogSource, Quantiles, Row, SymptomCount, Traffic, UpstreamTraffic};
 
-use crate::timeline::{OTHER, failures_logged};
+use crate::timeline::{OTHER, Timeline, failures_logged};
 use crate::words::{Clock, percent};
 
 /// More statuses than these in a row are said to be some more.
@@ -46,9 +46,12 @@ pub(crate) struct SourceWords {
 /// The sums in sentences: name and value.
 pub(crate) fn facts(traffic: &Traffic, clock: Clock) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    if let (Some(first), Some(last)) = (traffic.first_at, traffic.last_at) {
-        let words = format!("{} to {}", clock.date_and_time(first), clock.time(last));
-        facts.push(("logged", format!("{words}, {}", span(last.duration_since(first).as_secs()))));
+    match (traffic.first_at, traffic.last_at) {
+        (Some(first), Some(last)) => {
+            let words = format!("{} to {}", clock.date_and_time(first), clock.time(last));
+            facts.push(("logged", format!("{words}, {}", span(last.duration_since(first).as_secs()))));
+        }
+        _ => facts.push(("logged", "no line with a time lies in the window".to_owned())),
     }
     if traffic.requests > 0 {
         facts.push(("requests", requests(traffic)));
@@ -335,6 +338,28 @@ fn most_frequent(statuses: impl Iterator<Item = (u16, u64)>) -> String {
         words.push(format!("{rest} with others"));
     }
     words.join(", ")
+}
+
+/// The heading of a timeline.
+pub(crate) fn over_time(it: &Timeline) -> String {
+    format!("Failures over time, {} a line", span(it.width_seconds))
+}
+
+/// The title of its worst part.
+pub(crate) const WORST: &str = "The worst of it";
+
+/// The heading of that.
+pub(crate) fn worst(it: &Timeline) -> String {
+    format!("{WORST}, {} a line", span(it.width_seconds))
+}
+
+/// Which logs a report is of, where a host would be named.
+pub(crate) fn of_logs(traffic: &Traffic) -> String {
+    match traffic.sources.as_slice() {
+        [] => "no logs".to_owned(),
+        [only] => only.name.clone(),
+        [first, others @ ..] => format!("{} and {} more", first.name, others.len()),
+    }
 }
 
 /// An example of each symptom: the entry and its request, each with its place.

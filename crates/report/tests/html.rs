@@ -11,9 +11,20 @@ fn render(report: &Report) -> String {
     report::render::html::render(report, None)
 }
 
-fn every_report() -> [Report; 7] {
+fn every_report() -> [Report; 10] {
     let undecided = Report { verdict: Verdict::Inconclusive, ..hostile() };
-    [healthy(), faulty(), faulty_twice(), degraded(), inconclusive(), hostile(), undecided]
+    [
+        healthy(),
+        faulty(),
+        faulty_twice(),
+        degraded(),
+        inconclusive(),
+        hostile(),
+        undecided,
+        of_logs(),
+        of_quiet_logs(),
+        of_hostile_logs(),
+    ]
 }
 
 /// Elements that have no end.
@@ -86,15 +97,24 @@ fn nothing_is_loaded_and_nothing_runs() {
 
 #[test]
 fn nothing_that_the_host_says_is_mark_up() {
-    let html = render(&hostile());
-    assert!(!html.contains(|it: char| it != '\n' && it.is_control() || it == '\u{202e}'));
-    assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "{html}");
-    assert!(!html.contains("onload='"), "{html}");
+    for report in [hostile(), of_hostile_logs()] {
+        let html = render(&report);
+        assert!(!html.contains(|it: char| it != '\n' && it.is_control() || it == '\u{202e}'));
+        assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "{html}");
+        assert!(!html.contains("onload='"), "{html}");
+    }
 }
 
 #[test]
 fn a_fault_makes_a_page() {
     let html = render(&faulty());
+    let body = &html[html.find("<body").unwrap()..];
+    insta::assert_snapshot!(body);
+}
+
+#[test]
+fn logs_make_a_page() {
+    let html = render(&of_logs());
     let body = &html[html.find("<body").unwrap()..];
     insta::assert_snapshot!(body);
 }

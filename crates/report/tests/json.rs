@@ -100,7 +100,16 @@ fn the_published_schema_is_that_of_the_types() {
 #[test]
 fn every_report_obeys_the_published_schema() {
     let schema: Value = serde_json::from_str(PUBLISHED).expect("it is JSON");
-    for report in [healthy(), faulty(), faulty_twice(), degraded(), inconclusive(), hostile()] {
+    for report in [
+        healthy(),
+        faulty(),
+        faulty_twice(),
+        degraded(),
+        inconclusive(),
+        hostile(),
+        of_logs(),
+        of_hostile_logs(),
+    ] {
         validate(&parsed(&report), &schema, &schema, "report");
     }
 }
@@ -108,6 +117,21 @@ fn every_report_obeys_the_published_schema() {
 #[test]
 fn a_fault_is_written_as_scripts_expect_it() {
     insta::assert_snapshot!(render(&faulty()));
+}
+
+#[test]
+fn the_sums_of_logs_are_written_whole() {
+    let traffic = &parsed(&of_logs())["traffic"];
+    assert_eq!(
+        (&traffic["requests"], &traffic["failed"], &traffic["hidden"]),
+        (&1502.into(), &144.into(), &2.into())
+    );
+    assert_eq!(traffic["steps"].as_array().map(Vec::len), Some(45));
+    assert_eq!(traffic["steps"][42]["errors"][0]["status"], 502);
+    assert_eq!(traffic["upstreams"][1]["tries"]["0"], 3);
+    assert_eq!(traffic["upstreams"][1]["response_time"]["p99"], 12.25);
+    assert_eq!(traffic["breakdowns"][1]["rows"][0]["statuses"]["502"], 110);
+    assert!(parsed(&faulty()).get("traffic").is_none(), "a host has none");
 }
 
 #[test]
@@ -124,6 +148,7 @@ fn control_characters_stay_spelled_out_after_parsing() {
         }
     }
     no_controls(&parsed(&hostile()), "");
+    no_controls(&parsed(&of_hostile_logs()), "");
 }
 
 #[test]

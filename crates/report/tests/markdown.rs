@@ -15,6 +15,11 @@ fn a_fault_makes_a_ticket() {
 }
 
 #[test]
+fn logs_make_a_ticket() {
+    insta::assert_snapshot!(render(&of_logs()));
+}
+
+#[test]
 fn further_faults_are_folded() {
     let text = render(&faulty_twice());
     let (_, second) =
@@ -86,7 +91,7 @@ fn outside_of_code(text: &str) -> String {
 
 #[test]
 fn nothing_that_the_host_says_is_mark_up() {
-    for report in [hostile(), Report { verdict: Verdict::Inconclusive, ..hostile() }] {
+    for report in [hostile(), of_hostile_logs(), Report { verdict: Verdict::Inconclusive, ..hostile() }] {
         let text = render(&report);
         assert!(!text.contains(|it: char| it != '\n' && it.is_control() || it == '\u{202e}'), "{text}");
         let outside = outside_of_code(&text);

@@ -38,8 +38,27 @@ fn without_a_cause_the_candidates_and_the_next_look_are_named() {
 }
 
 #[test]
+fn logs_are_told_with_their_sums() {
+    insta::assert_snapshot!(plain(&of_logs()));
+}
+
+#[test]
+fn quiet_logs_get_a_short_answer() {
+    insta::assert_snapshot!(plain(&of_quiet_logs()));
+}
+
+#[test]
+fn top_limits_each_list_and_what_is_left_out_is_counted() {
+    let text = render(&of_logs(), Colour::Off, Some(1));
+    assert!(text.contains("  /cart\n") && !text.contains("/product/{id}"), "{text}");
+    assert!(text.contains("  ... 4 more\n"), "{text}");
+}
+
+#[test]
 fn no_line_is_longer_than_80_columns_unless_it_is_there_to_be_copied() {
-    for report in [healthy(), faulty(), faulty_twice(), degraded(), inconclusive()] {
+    for report in
+        [healthy(), faulty(), faulty_twice(), degraded(), inconclusive(), of_logs(), of_quiet_logs()]
+    {
         for line in plain(&report).lines().filter(|it| !it.trim_start().starts_with(['$', '+'])) {
             assert!(line.chars().count() <= 80, "{line}");
         }
@@ -48,7 +67,9 @@ fn no_line_is_longer_than_80_columns_unless_it_is_there_to_be_copied() {
 
 #[test]
 fn the_host_cannot_drive_the_terminal() {
-    for report in [hostile(), Report { verdict: diagnose::Verdict::Inconclusive, ..hostile() }] {
+    for report in
+        [hostile(), of_hostile_logs(), Report { verdict: diagnose::Verdict::Inconclusive, ..hostile() }]
+    {
         let text = plain(&report);
         let controls: Vec<char> =
             text.chars().filter(|&it| it != '\n' && (it.is_control() || it == '\u{202e}')).collect();

@@ -262,19 +262,38 @@ pub struct ShowReport {
     pub color: When,
 }
 
+/// Which logs, and which part of them.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub struct WhichLogs {
     /// Files, directories, - for standard input, journal:UNIT [default: the logs that this host's nginx writes]
     #[arg(value_name = "FILE")]
     pub names: Vec<String>,
 
-    /// Where the window begins: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all; without FILE 15m]
+    /// Where the window begins: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all; of this host's 15m]
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
 
     /// Where the window ends, in the same forms [default: with the last line]
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
+
+    /// The configuration whose log formats and locations belong to the logs
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The log_format of access logs: its text, the whole directive, or its name [default: recognised]
+    #[arg(long, value_name = "STR", value_parser = NonEmptyStringValueParser::new())]
+    pub log_format: Option<String>,
+
+    /// The zone of logs that name none, and of the times shown: Europe/Berlin, +02:00, UTC [default: this host's]
+    #[arg(long, value_name = "ZONE", value_parser = moment::zone)]
+    pub timezone: Option<TimeZone>,
+}
+
+#[derive(Debug, Args)]
+pub struct Logs {
+    #[command(flatten)]
+    pub which: WhichLogs,
 
     /// Counts all requests by that property as well, the most failures first; may be given several times
     #[arg(long, value_name = "FIELD")]
@@ -287,10 +306,6 @@ pub struct Logs {
     /// How many rows of each list are shown [default: 5, on a page of HTML 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub top: Option<u32>,
-
-    /// The zone of logs that name none, and of the times shown: Europe/Berlin, +02:00, UTC [default: this host's]
-    #[arg(long, value_name = "ZONE", value_parser = moment::zone)]
-    pub timezone: Option<TimeZone>,
 
     #[command(flatten)]
     pub show: ShowReport,
@@ -323,17 +338,8 @@ pub enum Field {
 
 #[derive(Debug, Args)]
 pub struct Parse {
-    /// Files, directories, journal:UNIT, or - for standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub names: Vec<String>,
-
-    /// Takes the log formats of that nginx configuration
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// The log_format of access logs: its text, the whole directive, or its name [default: recognised]
-    #[arg(long, value_name = "FORMAT", value_parser = NonEmptyStringValueParser::new())]
-    pub log_format: Option<String>,
+    #[command(flatten)]
+    pub which: WhichLogs,
 
     /// The form of the records: csv has fixed columns
     #[arg(long, default_value = "jsonl")]
@@ -342,18 +348,6 @@ pub struct Parse {
     /// Adds to each record its line as it was
     #[arg(long)]
     pub raw: bool,
-
-    /// The zone of logs that name none: Europe/Berlin, +02:00, UTC [default: this host's]
-    #[arg(long, value_name = "ZONE", value_parser = moment::zone)]
-    pub timezone: Option<TimeZone>,
-
-    /// Nothing before that time: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all]
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<Since>,
-
-    /// Nothing after it, in the same forms
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<Moment>,
 }
 
 #[derive(Debug, Args)]

@@ -1,77 +1,51 @@
 //! `why502 logs`: what failed, where, since when and because of what, from logs alone.
 
-use std::sync::Mutex;
-
-use collect::input::{self, Ask, Progress, Unreadable};
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
-use snapshot::{Snapshot, Window};
-use traffic::{By, Options, Scanner, Tally};
+use collect::input::Progress;
+use collect::{LogRequest, read_logs};
+use traffic::By;
 
 use crate::arguments::{Field, Logs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::moment::{Moment, Since};
-use crate::verbs::show;
+use crate::verbs::{WINDOW, show};
+use crate::which_logs::cannot_read;
 
 /// Does what `logs` was asked.
 pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
-    if asked.names.is_empty() {
-        return Err(Failure::new("no log was named")
-            .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service"));
-    }
-    let zone = asked.timezone.clone().unwrap_or_else(TimeZone::system);
-    let window = window(asked.since, asked.until, &Timestamp::now().to_zoned(zone.clone()))?;
-    let by: Vec<By> = asked.by.iter().filter_map(|it| by(*it)).collect();
-    let options =
-        Options { window, zone: zone.clone(), by, statuses: asked.status.clone(), ..Options::default() };
-    let ask = Ask {
-        names: asked.names.clone(),
-        since: window.map(|it| it.from),
-        until: window.map(|it| it.to),
-        formats: Vec::new(),
-        zone,
-    };
-    let (snapshot, unreadable) = read(&ask, &options);
-    for it in &unreadable {
+    let request = request(asked)?;
+    let read = read_logs(&request, &Progress::default());
+    for it in &read.unreadable {
         eprint!("{}", cannot_read(it));
     }
-    if unreadable.len() == asked.names.len() {
-        return Err(Failure::new("no log could be read"));
+    let traffic = read.snapshot.traffic.as_ref();
+    if traffic.is_none_or(|it| it.sources.is_empty()) {
+        let nothing = Failure::new("there is no log to read");
+        return Err(match (asked.which.names.is_empty(), read.unreadable.is_empty()) {
+            (true, true) => nothing
+                .at("the configuration of this host's nginx")
+                .advise("the files by name, a directory, journal:nginx.service, or - with a pipe"),
+            (_, false) => nothing,
+            (false, true) => nothing.at(asked.which.names.join(", ")),
+        });
     }
-    let mut report = diagnose::diagnose(&snapshot);
-    report.notes.extend(unreadable.iter().map(|it| format!("{} was not read: {}", it.name, it.error)));
+    let mut report = diagnose::diagnose(&read.snapshot);
+    report.notes.extend(read.unreadable.iter().map(|it| format!("{} was not read: {}", it.name, it.error)));
     show(&report, &asked.show, asked.top.map(|it| it as usize))
 }
 
-pub fn cannot_read(it: &Unreadable) -> Failure {
-    let failure = Failure::new("a log cannot be read").at(&it.name).because(it.error.to_string());
-    match &it.advice {
-        Some(advice) => failure.advise(advice.as_str()),
-        None => failure,
-    }
-}
-
-/// None where everything was asked for.
-pub fn window(since: Option<Since>, until: Option<Moment>, now: &Zoned) -> Result<Option<Window>, Failure> {
-    let at = |it: Moment, option: &str| {
-        it.resolve(now).map_err(|why| Failure::new("that is no time").at(option).because(why))
-    };
-    let from = match since {
-        None | Some(Since::All) => None,
-        Some(Since::At(it)) => Some(at(it, "--since")?),
-    };
-    let to = until.map(|it| at(it, "--until")).transpose()?;
-    if from.is_none() && to.is_none() {
-        return Ok(None);
-    }
-    let window = Window { from: from.unwrap_or(Timestamp::MIN), to: to.unwrap_or(Timestamp::MAX) };
-    if window.from >= window.to {
-        return Err(Failure::new("the window ends before it begins")
-            .at("--since, --until")
-            .advise("a --since that is earlier than --until"));
-    }
-    Ok(Some(window))
+fn request(asked: &Logs) -> Result<LogRequest, Failure> {
+    // What somebody named is what somebody wants to know about.
+    let (since, until) = asked.which.window(|end| asked.which.names.is_empty().then(|| end - WINDOW))?;
+    Ok(LogRequest {
+        names: asked.which.names.clone(),
+        since,
+        until,
+        config: asked.which.config.clone(),
+        formats: asked.which.formats()?,
+        zone: asked.which.timezone.clone(),
+        by: asked.by.iter().filter_map(|it| by(*it)).collect(),
+        statuses: asked.status.clone(),
+    })
 }
 
 fn by(field: Field) -> Option<By> {
@@ -87,23 +61,4 @@ fn by(field: Field) -> Option<By> {
         Field::Symptom => By::Symptom,
         Field::Minute => return None,
     })
-}
-
-fn read(ask: &Ask, options: &Options) -> (Snapshot, Vec<Unreadable>) {
-    let (input, unreadable) = input::open(ask);
-    let scanners: Vec<Scanner> =
-        input.sources().iter().map(|it| Scanner::new(it.shape.clone(), options)).collect();
-    let counted = Mutex::new(0);
-    let (_, tallies) = input.read(
-        &Progress::default(),
-        || Tally::new(options),
-        |tally, block| *counted.lock().expect("nothing panics") += scanners[block.source].scan(block, tally),
-        |_, _, ()| {},
-    );
-    let mut all = Tally::new(options);
-    tallies.into_iter().for_each(|it| all.merge(it));
-    let (traffic, _) = all.finish(|_, _| 0);
-    let first = traffic.first_at.unwrap_or(Timestamp::UNIX_EPOCH);
-    let last = traffic.last_at.unwrap_or(Timestamp::UNIX_EPOCH);
-    (Snapshot::of_logs(Window { from: first, to: last }, traffic, Vec::new(), Vec::new()), unreadable)
 }

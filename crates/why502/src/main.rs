@@ -13,6 +13,7 @@ mod output;
 mod parse;
 mod statuses;
 mod verbs;
+mod which_logs;
 
 use clap::Parser;
 

@@ -4,18 +4,14 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use collect::formats::{self, NamedFormat};
 use collect::input::{self, Ask, Input, Progress};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use nginx_logs::access::Format;
 use nginx_logs::records::{Counts, Form, KINDS, Memory, Options, Part, Printer, Sample, Why, csv_header};
 use report::visible;
 
 use crate::arguments::{Parse, RecordFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::logs::{cannot_read, window};
+use crate::which_logs::cannot_read;
 
 /// What is gathered before it is written.
 const WRITTEN_AT_ONCE_BYTES: usize = 256 << 10;
@@ -25,13 +21,17 @@ const LOGS_SHOWN: usize = 10;
 
 /// Does what `parse` was asked.
 pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
-    let zone = asked.timezone.clone().unwrap_or_else(TimeZone::system);
-    let window = window(asked.since, asked.until, &Timestamp::now().to_zoned(zone.clone()))?;
+    if asked.which.names.is_empty() {
+        return Err(Failure::new("no log was named")
+            .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service"));
+    }
+    let zone = asked.which.zone();
+    let (since, until) = asked.which.window(|_| None)?;
     let (input, unreadable) = input::open(&Ask {
-        names: asked.names.clone(),
-        since: window.map(|it| it.from),
-        until: window.map(|it| it.to),
-        formats: log_formats(asked)?,
+        names: asked.which.names.clone(),
+        since,
+        until,
+        formats: asked.which.formats()?,
         zone: zone.clone(),
     });
     let options = Options {
@@ -41,8 +41,8 @@ pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
         },
         raw: asked.raw,
         zone,
-        since: window.map(|it| it.from),
-        until: window.map(|it| it.to),
+        since,
+        until,
     };
     let outcome = print(&input, &options)?;
     eprint!("{}", outcome.summary(&input));
@@ -50,29 +50,6 @@ pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
         eprint!("{}", cannot_read(it));
     }
     Ok(if unreadable.is_empty() { Exit::Fine } else { Exit::Refused })
-}
-
-/// The formats that the operator names, the most particular first.
-fn log_formats(asked: &Parse) -> Result<Vec<Format>, Failure> {
-    let known: Vec<NamedFormat> = match &asked.config {
-        None => Vec::new(),
-        Some(path) => formats::of_config(path).map_err(|it| {
-            Failure::new("the configuration gives no log_format")
-                .at(it.place)
-                .because(it.message)
-                .advise("nginx's main file, or the file that holds the log_format")
-        })?,
-    };
-    let mut found = Vec::new();
-    if let Some(text) = &asked.log_format {
-        found.push(formats::of_text(text, &known).map_err(|why| {
-            Failure::new("that is no log_format").at(format!("--log-format {text}")).because(why).advise(
-                "the text between the quotes of the log_format, escape=json before it if it has that; or a name with --config",
-            )
-        })?);
-    }
-    found.extend(known.into_iter().map(|it| it.format));
-    Ok(found)
 }
 
 /// What became of one log.

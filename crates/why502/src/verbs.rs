@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::{lab, logs, output, parse};
 
 /// How far back to look, unless asked otherwise.
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+pub const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long looking may take, unless asked otherwise.
 const USUAL: Duration = Duration::from_secs(3);
 /// The same with a request of our own, which may have to wait for an answer.

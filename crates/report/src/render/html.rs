@@ -2,6 +2,7 @@
 //! on a phone at night, on paper, and years later. What the host says is text in it and nothing more.
 
 mod chart;
+mod sums;
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -13,18 +14,19 @@ use crate::words::{self, Clock, Piece};
 
 const STYLE: &str = include_str!("html/style.css");
 /// Nothing may be loaded or run, and of styles only [`STYLE`], which is known by its SHA-256; a test computes it.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-lEWgLQqrA7aAdN5XhfibpuzOtTN8i6ViEnhVWqWU3do='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-fdT9L+leb9aWY5sws4m1y7HaxLVHGakGj4t+jGdbuPQ='; base-uri 'none'; form-action 'none'";
 
+/// Of each list of sums, unless asked otherwise.
+const ROWS_SHOWN: usize = 20;
 /// Findings after the first are unfolded as long as they are that few.
 const UNFOLDED_FINDINGS: usize = 3;
 
 /// The Report as a document of HTML.
 pub fn render(report: &Report, top: Option<usize>) -> String {
-    _ = top;
     let mut out = String::with_capacity(32 << 10);
     let clock = Clock::of(report);
     let verdict = words::verdict(report.verdict);
-    let title = format!("{verdict}: {} - {}", report.summary, report.host);
+    let title = format!("{verdict}: {} - {}", report.summary, whose(report));
     _ = write!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -42,13 +44,25 @@ pub fn render(report: &Report, top: Option<usize>) -> String {
     if report.verdict == Verdict::Inconclusive {
         undecided(&mut out, report, clock);
     }
-    chart::section(&mut out, report, clock);
+    if let Some(traffic) = &report.traffic {
+        sums::over_time(&mut out, report, traffic, clock);
+    } else {
+        chart::section(&mut out, report, clock);
+    }
     for (index, it) in found.iter().enumerate() {
         let number = if found.len() > 1 { format!("{}. ", index + 1) } else { String::new() };
         finding(&mut out, it, &number, index < UNFOLDED_FINDINGS, report, clock);
     }
-    notes(&mut out, report);
-    checks(&mut out, report);
+    match &report.traffic {
+        Some(traffic) => {
+            sums::tables(&mut out, report, traffic, clock, top.unwrap_or(ROWS_SHOWN));
+            notes(&mut out, report);
+        }
+        None => {
+            notes(&mut out, report);
+            checks(&mut out, report);
+        }
+    }
     out.push_str("</main>\n");
     _ = write!(
         out,
@@ -64,7 +78,7 @@ fn header(out: &mut String, report: &Report, found: &[Finding], preface: Option<
     _ = write!(
         out,
         "<header>\n<p class=\"verdict\"><span class=\"badge\">{verdict}</span> <b>{}</b></p>\n<h1>{}</h1>\n",
-        escaped(&report.host),
+        escaped(&whose(report)),
         prose(&report.summary)
     );
     if let Some(preface) = preface {
@@ -73,7 +87,8 @@ fn header(out: &mut String, report: &Report, found: &[Finding], preface: Option<
     if found.len() > 1 {
         out.push_str("<ol class=\"overview\" start=\"2\">\n");
         for (number, it) in (2..).zip(&found[1..]) {
-            _ = writeln!(out, "<li><b>{number}.</b> {}</li>", prose(&it.summary));
+            let certainty = words::certainty(it.certainty);
+            _ = writeln!(out, "<li><b>{number}.</b> {} ({certainty})</li>", prose(&it.summary));
         }
         out.push_str("</ol>\n");
     }
@@ -81,12 +96,22 @@ fn header(out: &mut String, report: &Report, found: &[Finding], preface: Option<
     let mut fact = |name: &str, value: &str| {
         _ = writeln!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", escaped(value));
     };
+    if report.traffic.is_some() {
+        fact("until", &clock.date_and_time(report.collected_at));
+        out.push_str("</dl>\n</header>\n");
+        return;
+    }
     fact("seen", &clock.date_and_time(report.collected_at));
     fact("window", &format!("{} to {}", clock.time(report.window.from), clock.time(report.window.to)));
     fact("nginx", report.nginx.as_deref().unwrap_or("none found"));
     let container = if report.container { ", in a container" } else { "" };
     fact("kernel", &format!("{}{container}", report.kernel));
     out.push_str("</dl>\n</header>\n");
+}
+
+/// The host, or the logs where nobody looked at one.
+fn whose(report: &Report) -> String {
+    report.traffic.as_ref().map_or_else(|| report.host.clone(), crate::sums::of_logs)
 }
 
 fn finding(out: &mut String, it: &Finding, number: &str, open: bool, report: &Report, clock: Clock) {

@@ -5,6 +5,12 @@ use std::fmt::Write;
 
 use diagnose::{CheckState, Finding, Fix, Report, RuledOut, Verdict};
 
+use snapshot::Traffic;
+
+use super::text::{self, FINDINGS_TOLD, MOST_BARS, ROWS_SHOWN};
+use crate::page::{Colour, Page};
+use crate::sums;
+use crate::timeline::Timeline;
 use crate::visible::{visible, visible_lines};
 use crate::words::{self, Clock, Piece};
 
@@ -13,14 +19,22 @@ const UNFOLDED_FINDINGS: usize = 1;
 
 /// The Report as Markdown.
 pub fn render(report: &Report, top: Option<usize>) -> String {
-    _ = top;
     let mut out = String::new();
     let clock = Clock::of(report);
     line(&mut out, &format!("## {}: {}", words::verdict(report.verdict), inline(&report.summary)));
-    let nginx = report.nginx.as_ref().map(|it| format!(", nginx {it}")).unwrap_or_default();
+    let nginx = report.nginx.as_ref().filter(|it| !it.is_empty());
+    let nginx = nginx.map(|it| format!(", nginx {it}")).unwrap_or_default();
     let (from, to) = (clock.time(report.window.from), clock.time(report.window.to));
     let seen = clock.date_and_time(report.collected_at);
-    paragraph(&mut out, &format!("Host {}{nginx}, seen at {seen}, window {from} to {to}", report.host));
+    match &report.traffic {
+        Some(it) => line(&mut out, &format!("Of the logs {}, until {seen}", code(&sums::of_logs(it)))),
+        None => {
+            paragraph(
+                &mut out,
+                &format!("Host {}{nginx}, seen at {seen}, window {from} to {to}", report.host),
+            );
+        }
+    }
     let (found, preface) = words::findings(report);
     if let Some(preface) = preface {
         paragraph(&mut out, preface);
@@ -31,11 +45,12 @@ pub fn render(report: &Report, top: Option<usize>) -> String {
     }
     if found.len() > 1 {
         for (number, it) in (1..).zip(found) {
-            _ = writeln!(out, "{number}. {}", inline(&it.summary));
+            _ = writeln!(out, "{number}. {}: {}", words::certainty(it.certainty), inline_after(&it.summary));
         }
         out.push('\n');
     }
-    for (number, it) in (1..).zip(found) {
+    let told = if report.traffic.is_some() { FINDINGS_TOLD } else { found.len() };
+    for (number, it) in (1..).zip(found.iter().take(told)) {
         let number_shown = if found.len() > 1 { format!("{number}. ") } else { String::new() };
         let certainty = words::certainty(it.certainty);
         // Words of ours alone: Markdown means nothing inside a summary, and HTML all the more.
@@ -51,12 +66,20 @@ pub fn render(report: &Report, top: Option<usize>) -> String {
     if report.verdict != Verdict::Inconclusive && report.next_look.is_some() {
         look_next(&mut out, report);
     }
+    if let Some(traffic) = &report.traffic {
+        let top = top.unwrap_or(ROWS_SHOWN);
+        sums_of(&mut out, traffic, clock, top);
+        examples(&mut out, report, top);
+        sources(&mut out, traffic, top);
+    }
     if !report.notes.is_empty() {
         line(&mut out, "### Worth knowing");
         list(&mut out, &report.notes);
     }
     not_seen(&mut out, report);
-    checks(&mut out, report);
+    if report.traffic.is_none() {
+        checks(&mut out, report);
+    }
     let version = env!("CARGO_PKG_VERSION");
     paragraph(&mut out, &format!("Made by why502 {version}; times are the host's own."));
     // One empty line at the end belongs to nobody.
@@ -117,6 +140,71 @@ fn fix(out: &mut String, number: usize, it: &Fix) {
     if !it.commands.is_empty() {
         fence(out, "sh", &it.commands);
     }
+}
+
+fn sums_of(out: &mut String, traffic: &Traffic, clock: Clock, top: usize) {
+    line(out, "### In sum");
+    for (name, value) in sums::facts(traffic, clock) {
+        _ = writeln!(out, "- **{name}** {}", inline_after(&value));
+    }
+    out.push('\n');
+    for it in sums::asked(traffic, clock, top) {
+        block(out, &it.title, |page| text::table(page, &it));
+    }
+    if let Some(all) = Timeline::of(traffic, clock, MOST_BARS).filter(Timeline::has_failures) {
+        block(out, &sums::over_time(&all), |page| text::timeline(page, &all, clock));
+        if let Some(worst) = all.worst(traffic, clock, MOST_BARS) {
+            block(out, &sums::worst(&worst), |page| text::timeline(page, &worst, clock));
+        }
+    }
+    for it in sums::tables(traffic, clock, top) {
+        block(out, &it.title, |page| text::table(page, &it));
+    }
+}
+
+/// Columns, as the text has them: inert, and straight wherever it is pasted.
+fn block(out: &mut String, title: &str, write: impl FnOnce(&mut Page)) {
+    line(out, &format!("#### {title}"));
+    let mut page = Page::new(Colour::Off);
+    write(&mut page);
+    let lines: Vec<String> = page.finish().lines().map(str::to_owned).collect();
+    fence(out, "", &lines);
+}
+
+fn examples(out: &mut String, report: &Report, top: usize) {
+    let examples = sums::examples(report);
+    if examples.is_empty() {
+        return;
+    }
+    line(out, "### Examples");
+    for it in examples.iter().take(top) {
+        _ = writeln!(out, "- {} ({})", inline_after(&sums::example(it)), code(&it.sample_reference));
+        _ = writeln!(out, "  - {}", code(&words::both_ends(&it.sample_line)));
+        if let Some(request) = &it.sample_request {
+            let line = code(&words::both_ends(&request.line));
+            _ = writeln!(out, "  - its request ({}): {line}", code(&request.reference));
+        }
+    }
+    more(out, examples.len(), top);
+}
+
+fn sources(out: &mut String, traffic: &Traffic, top: usize) {
+    line(out, "### What was read");
+    for it in sums::sources(traffic).iter().take(top) {
+        _ = writeln!(out, "- {}: {}", code(&it.name), inline_after(&it.says));
+        for line in &it.unparsed {
+            _ = writeln!(out, "  - {}", code(&words::shortened(line)));
+        }
+    }
+    more(out, traffic.sources.len(), top);
+}
+
+/// Says how much of a list was left out, and ends it.
+fn more(out: &mut String, total: usize, shown: usize) {
+    if total > shown {
+        _ = writeln!(out, "- {} more", total - shown);
+    }
+    out.push('\n');
 }
 
 fn symptoms(out: &mut String, report: &Report, clock: Clock) {

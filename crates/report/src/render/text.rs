@@ -29,12 +29,12 @@ const BLIND_SPOTS_SHOWN: usize = 8;
 const NOTES_SHOWN: usize = 5;
 
 /// Of each list of sums, unless asked otherwise.
-const ROWS_SHOWN: usize = 5;
+pub(super) const ROWS_SHOWN: usize = 5;
 /// Half a terminal, so that the causes above do not scroll away.
-const MOST_BARS: usize = 16;
+pub(super) const MOST_BARS: usize = 16;
 const BAR_COLUMNS: usize = 24;
 /// Of the findings of logs alone; the others are listed.
-const FINDINGS_TOLD: usize = 3;
+pub(super) const FINDINGS_TOLD: usize = 3;
 
 /// The Report as text. `top` says how many rows of each list of sums are shown.
 pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
@@ -235,21 +235,25 @@ fn sums(page: &mut Page, traffic: &Traffic, clock: Clock, top: usize) {
         page.put_led((&format!("  {name:<11}"), DIM), &value, PLAIN);
     }
     for it in sums::asked(traffic, clock, top) {
+        page.heading(&it.title);
         table(page, &it);
     }
     if let Some(all) = Timeline::of(traffic, clock, MOST_BARS).filter(Timeline::has_failures) {
-        timeline(page, "Failures over time", &all, clock);
+        page.heading(&sums::over_time(&all));
+        timeline(page, &all, clock);
         if let Some(worst) = all.worst(traffic, clock, MOST_BARS) {
-            timeline(page, "The worst of it", &worst, clock);
+            page.heading(&sums::worst(&worst));
+            timeline(page, &worst, clock);
         }
     }
     for it in sums::tables(traffic, clock, top) {
+        page.heading(&it.title);
         table(page, &it);
     }
 }
 
-fn timeline(page: &mut Page, title: &str, it: &Timeline, clock: Clock) {
-    page.heading(&format!("{title}, {} a line", sums::span(it.width_seconds)));
+/// A bar for each step.
+pub(super) fn timeline(page: &mut Page, it: &Timeline, clock: Clock) {
     let times: Vec<String> = it.bars.iter().map(|it| clock.minute(it.at)).collect();
     let numbers = |of: fn(&Bar) -> u64| it.bars.iter().map(of).max().unwrap_or(0).to_string().len();
     let time_columns = times.iter().map(|it| columns(it)).max().unwrap_or(0);
@@ -278,8 +282,8 @@ fn timeline(page: &mut Page, title: &str, it: &Timeline, clock: Clock) {
     }
 }
 
-fn table(page: &mut Page, table: &Table) {
-    page.heading(&table.title);
+/// Numbers in columns, and behind them what they are about.
+pub(super) fn table(page: &mut Page, table: &Table) {
     let widths: Vec<usize> = (0..table.columns.len())
         .map(|column| {
             let cells = table.rows.iter().map(|it| columns(&it.cells[column]));

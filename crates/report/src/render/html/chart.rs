@@ -6,13 +6,33 @@ use std::fmt::Write;
 
 use diagnose::{Moment, Report, SymptomLine};
 use jiff::Timestamp;
+use snapshot::Traffic;
 
 use super::{escaped, prose};
+use crate::sums;
+use crate::timeline::{OTHER, Timeline};
 use crate::words::Clock;
 
 /// Widths of a bar that people count in, in seconds.
-const STEPS_SECONDS: [i64; 15] =
-    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600];
+const STEPS_SECONDS: [i64; 17] = [
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    6 * 3600,
+    24 * 3600,
+    7 * 24 * 3600,
+    28 * 24 * 3600,
+];
 const MOST_BARS: i64 = 60;
 /// A single second among nothing is no chart.
 const FEWEST_BARS: i64 = 12;
@@ -29,6 +49,11 @@ const MARK_MIDDLE: f64 = 10.0;
 const PLOT_TOP: f64 = 40.0;
 const PLOT_BOTTOM: f64 = 170.0;
 const TICK_BASELINE: f64 = 188.0;
+/// What is no failure need not be high.
+const LOW_TOP: f64 = 16.0;
+const LOW_BOTTOM: f64 = 86.0;
+/// The colour of what is no failure.
+const CALM: usize = 2;
 
 /// The section with the chart, its legend and its numbers; nothing where nothing failed.
 pub(super) fn section(out: &mut String, report: &Report, clock: Clock) {
@@ -44,6 +69,123 @@ pub(super) fn section(out: &mut String, report: &Report, clock: Clock) {
     out.push_str("</section>\n");
 }
 
+/// The same of logs: failed requests, what the error logs say, and how many requests there were.
+pub(super) fn of_logs(out: &mut String, report: &Report, traffic: &Traffic, clock: Clock) {
+    let Some(all) = Timeline::of(traffic, clock, MOST_BARS as usize) else { return };
+    out.push_str("<section aria-labelledby=\"over-time\">\n<h2 id=\"over-time\">Over time</h2>\n");
+    let within = |it: &Timeline| -> Vec<Moment> {
+        let end = it.bars.last().map_or(0, |bar| bar.at.as_second() + it.width_seconds);
+        let begin = it.bars.first().map_or(0, |bar| bar.at.as_second());
+        let within = |it: &&Moment| (begin..end).contains(&it.at.as_second());
+        report.moments.iter().filter(within).cloned().collect()
+    };
+    let mut figure = |title: &str, chart: Chart, legend: bool| {
+        if chart.kinds.is_empty() {
+            return;
+        }
+        _ = writeln!(out, "<figure>\n<h3>{}</h3>", escaped(title));
+        chart.draw(out, clock);
+        if legend {
+            chart.legend(out);
+        }
+        chart.moments(out, clock);
+        out.push_str("</figure>\n");
+    };
+    let failures = |it: &Timeline| if it.of_requests { failed_requests(it) } else { entries(it) };
+    let worst = all.worst(traffic, clock, MOST_BARS as usize).map(|it| (within(&it), failures(&it), it));
+    let moments = within(&all);
+    let mut kinds = failures(&all);
+    if let Some((_, worst_kinds, _)) = &worst {
+        // What the worst part is about has the same colour above, however much else failed all day.
+        let names: Vec<&str> = worst_kinds.iter().take(COLOURS - 1).map(|it| it.name.as_str()).collect();
+        kinds.sort_by_key(|it| names.iter().position(|name| *name == it.name).unwrap_or(names.len()));
+    }
+    figure(
+        if all.of_requests { "Failed requests" } else { ENTRIES },
+        Chart::of_kinds(&all, kinds, &moments),
+        true,
+    );
+    if let Some((moments, kinds, worst)) = worst {
+        figure(sums::WORST, Chart::of_kinds(&worst, kinds, &moments), true);
+    }
+    if all.of_requests {
+        figure(ENTRIES, Chart::of_kinds(&all, entries(&all), &[]), true);
+        figure("All requests", Chart { low: true, ..Chart::of_kinds(&all, requests(&all), &[]) }, false);
+    }
+    numbers(out, &all, clock);
+    out.push_str("</section>\n");
+}
+
+const ENTRIES: &str = "What the error logs say";
+
+fn failed_requests(timeline: &Timeline) -> Vec<Kind> {
+    let mut kinds = Kinds::default();
+    for (bar, it) in (0..).zip(&timeline.bars) {
+        for ((status, address), count) in &it.errors {
+            let at = if address == "-" { String::new() } else { format!(" at {address}") };
+            kinds.add(format!("{status:03}{at}"), bar, *count);
+        }
+        let others = it.failed.saturating_sub(it.errors.values().sum());
+        kinds.add("499, 413 or 009".to_owned(), bar, others);
+    }
+    kinds.ranked()
+}
+
+fn entries(timeline: &Timeline) -> Vec<Kind> {
+    let mut kinds = Kinds::default();
+    for (bar, it) in (0..).zip(&timeline.bars) {
+        for ((symptom, upstream), count) in it.symptoms.iter().filter(|((it, _), _)| it != OTHER) {
+            let at = if upstream.is_empty() { String::new() } else { format!(" at {upstream}") };
+            kinds.add(format!("{symptom}{at}"), bar, *count);
+        }
+    }
+    kinds.ranked()
+}
+
+fn requests(timeline: &Timeline) -> Vec<Kind> {
+    let mut kinds = Kinds::default();
+    for (bar, it) in (0..).zip(&timeline.bars) {
+        kinds.add("requests".to_owned(), bar, it.requests);
+    }
+    kinds.ranked()
+}
+
+#[derive(Default)]
+struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    /// The most frequent first.
+    fn ranked(mut self) -> Vec<Kind> {
+        self.0.sort_by_key(|it| std::cmp::Reverse(it.total()));
+        self.0
+    }
+
+    fn add(&mut self, name: String, bar: i64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let index = self.0.iter().position(|it| it.name == name).unwrap_or_else(|| {
+            self.0.push(Kind { name, by_bar: BTreeMap::new() });
+            self.0.len() - 1
+        });
+        *self.0[index].by_bar.entry(bar).or_default() += count;
+    }
+}
+
+/// The same for those who cannot see a chart, or want its numbers.
+fn numbers(out: &mut String, timeline: &Timeline, clock: Clock) {
+    let of_requests = timeline.of_requests;
+    let head = if of_requests { "<th>requests</th><th>failed</th>" } else { "<th>failures logged</th>" };
+    _ = write!(out, "<details><summary>As numbers</summary>\n<table>\n<tr><th>from</th>{head}</tr>\n");
+    for it in timeline.bars.iter().filter(|it| it.requests > 0 || it.failed > 0) {
+        let requests = if of_requests { format!("<td>{}</td>", it.requests) } else { String::new() };
+        let time = clock.minute(it.at);
+        _ = writeln!(out, "<tr><td>{}</td>{requests}<td>{}</td></tr>", escaped(&time), it.failed);
+    }
+    let span = sums::span(timeline.width_seconds);
+    _ = writeln!(out, "</table>\n<p class=\"soft\">Each line counts {span}.</p></details>");
+}
+
 struct Chart<'a> {
     from: i64,
     step: i64,
@@ -51,6 +193,8 @@ struct Chart<'a> {
     /// The most frequent kind first; what has no colour of its own is one kind.
     kinds: Vec<Kind>,
     moments: &'a [Moment],
+    /// Of what is no failure.
+    low: bool,
 }
 
 struct Kind {
@@ -82,16 +226,25 @@ impl Chart<'_> {
         let mut kinds: Vec<Kind> = report.symptoms.iter().map(|it| kind(it, bar)).collect();
         kinds.retain(|it| !it.by_bar.is_empty());
         kinds.sort_by_key(|it| std::cmp::Reverse(it.total()));
-        if kinds.len() > COLOURS {
-            let mut others = Kind { name: String::new(), by_bar: BTreeMap::new() };
-            let rest = kinds.split_off(COLOURS - 1);
-            others.name = format!("{} other kinds", rest.len());
-            for (bar, count) in rest.into_iter().flat_map(|it| it.by_bar) {
-                *others.by_bar.entry(bar).or_default() += count;
-            }
-            kinds.push(others);
+        Some(Chart {
+            from,
+            step,
+            bars,
+            kinds: as_many_as_colours(kinds),
+            moments: &report.moments,
+            low: false,
+        })
+    }
+
+    fn of_kinds<'a>(timeline: &Timeline, kinds: Vec<Kind>, moments: &'a [Moment]) -> Chart<'a> {
+        Chart {
+            from: timeline.bars.first().map_or(0, |it| it.at.as_second()),
+            step: timeline.width_seconds,
+            bars: timeline.bars.len() as i64,
+            kinds: as_many_as_colours(kinds),
+            moments,
+            low: false,
         }
-        Some(Chart { from, step, bars, kinds, moments: &report.moments })
     }
 
     /// Where a moment stands, in percent of the width.
@@ -106,14 +259,16 @@ impl Chart<'_> {
         let total: u64 = self.kinds.iter().map(Kind::total).sum();
         let (fullest, highest) = self.sums().into_iter().max_by_key(|(_, it)| *it).unwrap_or_default();
         let top = rounded_up(highest);
-        let height = |count: u64| (PLOT_BOTTOM - PLOT_TOP) * count as f64 / top as f64;
+        let (plot_top, plot_bottom) = self.plot();
+        let height = |count: u64| (plot_bottom - plot_top) * count as f64 / top as f64;
+        let (class, what) = if self.low { (" class=\"low\"", "requests") } else { ("", "failures") };
         _ = writeln!(
             out,
-            "<svg role=\"img\" aria-label=\"{total} failures; most of them, {highest}, at {}\">",
+            "<svg{class} role=\"img\" aria-label=\"{total} {what}; most of them, {highest}, at {}\">",
             escaped(&self.time(fullest, clock))
         );
         for (share, line) in [(0.5, "grid"), (1.0, "grid"), (0.0, "axis")] {
-            let y = PLOT_BOTTOM - (PLOT_BOTTOM - PLOT_TOP) * share;
+            let y = plot_bottom - (plot_bottom - plot_top) * share;
             _ = writeln!(out, "<line class=\"{line}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
             let count = top as f64 * share;
             if share > 0.0 && count.fract() == 0.0 {
@@ -122,8 +277,9 @@ impl Chart<'_> {
         }
         let width = 100.0 / self.bars as f64;
         for bar in 0..self.bars {
-            let mut y = PLOT_BOTTOM;
+            let mut y = plot_bottom;
             for (colour, kind) in self.kinds.iter().enumerate() {
+                let colour = if self.low { CALM } else { colour };
                 let Some(&count) = kind.by_bar.get(&bar) else { continue };
                 // A single failure among thousands must not vanish.
                 let tall = height(count).max(1.5);
@@ -147,6 +303,11 @@ impl Chart<'_> {
         out.push_str("</svg>\n");
     }
 
+    /// Where the bars end and begin, from above.
+    fn plot(&self) -> (f64, f64) {
+        if self.low { (LOW_TOP, LOW_BOTTOM) } else { (PLOT_TOP, PLOT_BOTTOM) }
+    }
+
     fn sums(&self) -> BTreeMap<i64, u64> {
         let mut sums = BTreeMap::new();
         for (bar, count) in self.kinds.iter().flat_map(|it| &it.by_bar) {
@@ -161,8 +322,10 @@ impl Chart<'_> {
 
     fn ticks(&self, out: &mut String, clock: Clock) {
         let span = self.step * self.bars;
+        let bottom = self.plot().1;
+        let baseline = bottom + TICK_BASELINE - PLOT_BOTTOM;
         let apart = STEPS_SECONDS.into_iter().find(|it| span / it <= MOST_TICKS).unwrap_or(span);
-        let first = self.from.div_euclid(apart) * apart;
+        let first = Timestamp::from_second(self.from).map_or(0, |it| clock.step(it, apart).as_second());
         for second in (0..).map(|it| first + it * apart).take_while(|it| *it < self.from + span) {
             let Ok(at) = Timestamp::from_second(second) else { continue };
             let x = self.x(at);
@@ -171,10 +334,10 @@ impl Chart<'_> {
             }
             _ = writeln!(
                 out,
-                "<line class=\"axis\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{PLOT_BOTTOM}\" y2=\"{}\"/>\
-                 <text x=\"{x:.2}%\" y=\"{TICK_BASELINE}\" text-anchor=\"middle\">{}</text>",
-                PLOT_BOTTOM + 4.0,
-                escaped(&clock.time(at))
+                "<line class=\"axis\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{bottom}\" y2=\"{}\"/>\
+                 <text x=\"{x:.2}%\" y=\"{baseline}\" text-anchor=\"middle\">{}</text>",
+                bottom + 4.0,
+                escaped(&if apart < 60 { clock.time(at) } else { clock.minute(at) })
             );
         }
     }
@@ -257,6 +420,20 @@ impl Chart<'_> {
         let span = if seconds == 1 { "one second".to_owned() } else { format!("{seconds} seconds") };
         _ = writeln!(out, "</table>\n<p class=\"soft\">Each line counts {span}.</p></details>");
     }
+}
+
+/// Those for which no colour is left become one.
+fn as_many_as_colours(mut kinds: Vec<Kind>) -> Vec<Kind> {
+    if kinds.len() > COLOURS {
+        let mut others = Kind { name: String::new(), by_bar: BTreeMap::new() };
+        let rest = kinds.split_off(COLOURS - 1);
+        others.name = format!("{} other kinds", rest.len());
+        for (bar, count) in rest.into_iter().flat_map(|it| it.by_bar) {
+            *others.by_bar.entry(bar).or_default() += count;
+        }
+        kinds.push(others);
+    }
+    kinds
 }
 
 fn kind(it: &SymptomLine, bar: impl Fn(&Timestamp) -> i64) -> Kind {

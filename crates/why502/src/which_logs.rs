@@ -1,0 +1,74 @@
+//! Which logs, of which time, in which format: what the verbs that read logs have in common.
+
+use collect::formats::{self, NamedFormat};
+use collect::input::Unreadable;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nginx_logs::access::Format;
+
+use crate::arguments::WhichLogs;
+use crate::failure::Failure;
+use crate::moment::{Moment, Since};
+
+impl WhichLogs {
+    /// The zone of logs that name none.
+    pub fn zone(&self) -> TimeZone {
+        self.timezone.clone().unwrap_or_else(TimeZone::system)
+    }
+
+    /// Beginning and end, as far as there are any. `otherwise` says where the window begins, by its end, if nobody said it.
+    pub fn window(
+        &self,
+        otherwise: impl FnOnce(Timestamp) -> Option<Timestamp>,
+    ) -> Result<(Option<Timestamp>, Option<Timestamp>), Failure> {
+        let now = Timestamp::now().to_zoned(self.zone());
+        let at = |it: Moment, option: &str| {
+            it.resolve(&now).map_err(|why| Failure::new("that is no time").at(option).because(why))
+        };
+        let to = self.until.map(|it| at(it, "--until")).transpose()?;
+        let end = to.unwrap_or_else(|| now.timestamp());
+        let from = match self.since {
+            Some(Since::All) => None,
+            Some(Since::At(it)) => Some(at(it, "--since")?),
+            None => otherwise(end),
+        };
+        if from.is_some_and(|from| from >= end) {
+            return Err(Failure::new("the window ends before it begins")
+                .at("--since, --until")
+                .advise("a --since that is earlier than --until and than now"));
+        }
+        Ok((from, to))
+    }
+
+    /// The formats that the operator names, the most particular first.
+    pub fn formats(&self) -> Result<Vec<Format>, Failure> {
+        let known: Vec<NamedFormat> = match &self.config {
+            None => Vec::new(),
+            Some(path) => formats::of_config(path).map_err(|it| {
+                Failure::new("the configuration gives no log_format")
+                    .at(it.place)
+                    .because(it.message)
+                    .advise("nginx's main file, or the file that holds the log_format")
+            })?,
+        };
+        let mut found = Vec::new();
+        if let Some(text) = &self.log_format {
+            found.push(formats::of_text(text, &known).map_err(|why| {
+                Failure::new("that is no log_format").at(format!("--log-format {text}")).because(why).advise(
+                    "the text between the quotes of the log_format, escape=json before it if it has that; or a name with --config",
+                )
+            })?);
+        }
+        found.extend(known.into_iter().map(|it| it.format));
+        Ok(found)
+    }
+}
+
+/// How the verbs name a log that cannot be read; they go on with the others.
+pub fn cannot_read(it: &Unreadable) -> Failure {
+    let failure = Failure::new("a log cannot be read").at(&it.name).because(it.error.to_string());
+    match &it.advice {
+        Some(advice) => failure.advise(advice.as_str()),
+        None => failure,
+    }
+}
