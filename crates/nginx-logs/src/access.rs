@@ -31,22 +31,22 @@ pub enum Escape {
 /// A compiled `log_format`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
-    parts: Vec<Part>,
-    escape: Escape,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) escape: Escape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+pub(crate) struct Part {
     /// What stands before the variable.
-    literal: Vec<u8>,
+    pub literal: Vec<u8>,
     /// The variable's name without `$`; absent at the end of the format.
-    variable: Option<String>,
-    shape: Shape,
+    pub variable: Option<String>,
+    pub shape: Shape,
 }
 
 /// What a variable's value looks like, as far as that helps to find its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     Any,
     /// A decimal number or nothing.
     Number,
@@ -235,7 +235,7 @@ impl Shape {
     }
 
     /// Whether a value can be this variable's. Undefined values are `-` or empty.
-    fn fits(self, value: &[u8]) -> bool {
+    pub fn fits(self, value: &[u8]) -> bool {
         let is_number =
             |it: &[u8]| it == b"-" || it.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
         match self {
@@ -458,31 +458,61 @@ impl<'a> AccessRecord<'a> {
     /// The tries of the request, in their order; empty without an upstream, or where the format does not log
     /// them.
     pub fn upstreams(&self) -> Vec<Attempt> {
+        let value = |name: &str| self.raw(name).unwrap_or_default();
+        let lists = Lists {
+            addr: value("upstream_addr"),
+            status: value("upstream_status"),
+            connect_time: value("upstream_connect_time"),
+            header_time: value("upstream_header_time"),
+            response_time: value("upstream_response_time"),
+        };
+        lists.tries(self.format.escape)
+    }
+}
+
+/// The values of `$upstream_*` as they stand in a line; empty where the format does not have the variable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lists<'a> {
+    pub addr: &'a [u8],
+    pub status: &'a [u8],
+    pub connect_time: &'a [u8],
+    pub header_time: &'a [u8],
+    pub response_time: &'a [u8],
+}
+
+impl Lists<'_> {
+    /// The tries that they tell of, in their order.
+    pub fn tries(&self, escape: Escape) -> Vec<Attempt> {
         let mut tries: Vec<Attempt> = Vec::new();
-        self.fill(&mut tries, "upstream_addr", |it, text| {
+        fill(&mut tries, self.addr, escape, true, |it, text| {
             it.addr = Some(String::from_utf8_lossy(text).into_owned())
         });
-        self.fill(&mut tries, "upstream_status", |it, text| it.status = number(text));
-        self.fill(&mut tries, "upstream_connect_time", |it, text| it.connect_time = decimal(text));
-        self.fill(&mut tries, "upstream_header_time", |it, text| it.header_time = decimal(text));
-        self.fill(&mut tries, "upstream_response_time", |it, text| it.response_time = decimal(text));
+        fill(&mut tries, self.status, escape, false, |it, text| it.status = number(text));
+        fill(&mut tries, self.connect_time, escape, false, |it, text| it.connect_time = decimal(text));
+        fill(&mut tries, self.header_time, escape, false, |it, text| it.header_time = decimal(text));
+        fill(&mut tries, self.response_time, escape, false, |it, text| it.response_time = decimal(text));
         tries
     }
+}
 
-    fn fill(&self, tries: &mut Vec<Attempt>, variable: &str, set: impl Fn(&mut Attempt, &[u8])) {
-        let Some(value) = self.raw(variable) else { return };
-        let value = unescape(value, self.format.escape);
-        if value.is_empty() || (&*value == b"-" && (variable == "upstream_addr" || tries.is_empty())) {
-            return;
+fn fill(
+    tries: &mut Vec<Attempt>,
+    value: &[u8],
+    escape: Escape,
+    addresses: bool,
+    set: impl Fn(&mut Attempt, &[u8]),
+) {
+    let value = unescape(value, escape);
+    if value.is_empty() || (&*value == b"-" && (addresses || tries.is_empty())) {
+        return;
+    }
+    // A group that never chose a peer leaves an empty entry.
+    for (index, it) in attempts(&value).filter(|it| !it.text.is_empty()).enumerate() {
+        if index == tries.len() {
+            tries.push(Attempt { group: it.group, ..Attempt::default() });
         }
-        // A group that never chose a peer leaves an empty entry.
-        for (index, it) in attempts(&value).filter(|it| !it.text.is_empty()).enumerate() {
-            if index == tries.len() {
-                tries.push(Attempt { group: it.group, ..Attempt::default() });
-            }
-            if it.text != b"-" {
-                set(&mut tries[index], it.text);
-            }
+        if it.text != b"-" {
+            set(&mut tries[index], it.text);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`error`]: entries of the error log, and [`error::ErrorRecord::symptom`];
 //! * [`catalogue`]: which message is which [`Symptom`], and what it means;
 //! * [`access`]: access logs, read by the `log_format` in force;
+//! * [`split`]: the same grammars at the speed of the disk, for lines that are as usual;
 //! * [`window`]: where in a long log a span of time begins;
 //! * [`reason`]: why a request failed, in two letters;
 //! * [`records`]: every record as JSON or CSV;
@@ -32,6 +33,10 @@ pub mod reason;
 mod recognise;
 pub mod records;
 mod signature;
+pub mod split;
+mod split_marks;
+#[cfg(test)]
+mod split_tests;
 mod symptom;
 pub mod times;
 pub mod window;
