@@ -60,8 +60,8 @@ pub struct Splitter {
     tail: Option<u32>,
     simple: Vec<Simple>,
     runs: Vec<Run>,
-    /// Fields that nobody asked for, but whose shape decides whether the line has the format.
-    unasked: Vec<(u8, Shape)>,
+    /// Fields whose shape decides whether the line has the format.
+    shapes: Vec<(u8, Shape)>,
 }
 
 /// At most eight bytes of a literal, and where they stand.
@@ -108,9 +108,9 @@ pub struct Scratch {
 }
 
 impl Splitter {
-    /// Looks for these variables; one that the format does not have gives an empty span. `None`: lines of this format
-    /// cannot be split.
-    pub fn new(format: &Format, asked: &[&str]) -> Option<Splitter> {
+    /// Looks for these variables; one that the format does not have gives an empty span. Whether the first `own` of them
+    /// fit their variables is for the caller to see, who reads them anyway. `None`: lines of this format cannot be split.
+    pub fn new(format: &Format, asked: &[&str], own: usize) -> Option<Splitter> {
         let literals = || format.parts.iter().flat_map(|it| it.literal.iter().copied());
         let quotes = literals().filter(|it| *it == b'"').count();
         // A backslash in front of a quote would make it look escaped; line feeds are where lines end.
@@ -126,9 +126,9 @@ impl Splitter {
             tail: None,
             simple: Vec::new(),
             runs: Vec::new(),
-            unasked: Vec::new(),
+            shapes: Vec::new(),
         };
-        let fields = splitter.places(format, asked)?;
+        let fields = splitter.places(format, asked, own)?;
         // The last mark in front, how many bytes are between it and the variable, and the variables since.
         let (mut mark, mut after) = (0, 0);
         let mut variables: Vec<(u8, Shape, Literal)> = Vec::new();
@@ -164,22 +164,24 @@ impl Splitter {
     }
 
     /// A place for each variable of the format.
-    fn places(&mut self, format: &Format, asked: &[&str]) -> Option<Vec<u8>> {
-        let mut places = Vec::new();
+    fn places(&mut self, format: &Format, asked: &[&str], own: usize) -> Option<Vec<u8>> {
+        let (mut places, mut further) = (Vec::new(), 0);
         for (index, part) in format.parts.iter().enumerate() {
             let Some(name) = part.variable.as_deref() else { break };
             let is_first = format.variables().position(|it| it == name) == Some(index);
-            let place = match asked.iter().position(|it| *it == name) {
-                Some(place) if is_first => place as u8,
-                _ if part.shape == Shape::Any => NOWHERE,
-                _ => {
-                    let place = (asked.len() + self.unasked.len()) as u8;
-                    self.unasked.push((place, part.shape));
-                    place
+            let place = match asked.iter().position(|it| *it == name).filter(|_| is_first) {
+                Some(place) => place as u8,
+                None if part.shape == Shape::Any => NOWHERE,
+                None => {
+                    further += 1;
+                    (asked.len() + further - 1) as u8
                 }
             };
-            if self.unasked.len() + asked.len() >= usize::from(NOWHERE) {
+            if place > NOWHERE {
                 return None;
+            }
+            if usize::from(place) >= own && part.shape != Shape::Any {
+                self.shapes.push((place, part.shape));
             }
             places.push(place);
         }
@@ -210,8 +212,8 @@ impl Splitter {
     }
 
     /// Hands out each line of the block, which has less than 4 GiB: where it stands without its line feed, and its fields,
-    /// or none if `parse` must be asked. A field that was asked for must fit its variable, which is for the caller to
-    /// see: if one does not, `parse` must be asked as well. Says how many lines there were.
+    /// or none if `parse` must be asked. It must be asked as well if one of the caller's own fields does not fit its variable.
+    /// Says how many lines there were.
     #[inline(always)]
     pub fn each_line(
         &self,
@@ -318,7 +320,7 @@ impl Splitter {
         for run in &self.runs {
             is_split &= run.split(bytes, marks, fields);
         }
-        for (field, shape) in &self.unasked {
+        for (field, shape) in &self.shapes {
             is_split &= fits(*shape, bytes, fields[usize::from(*field & 31)]);
         }
         is_split
@@ -465,7 +467,7 @@ fn is_decimal(word: u64, length: usize) -> bool {
 
 /// Eight bytes, zeros behind the end.
 #[inline(always)]
-pub(crate) fn load(bytes: &[u8], at: u32) -> u64 {
+pub fn load(bytes: &[u8], at: u32) -> u64 {
     match bytes.get(at as usize..).and_then(|it| it.first_chunk::<8>()) {
         Some(it) => u64::from_le_bytes(*it),
         None => load_end(bytes, at),
@@ -482,7 +484,7 @@ fn load_end(bytes: &[u8], at: u32) -> u64 {
 
 /// A field of at most eight bytes, zeros behind it.
 #[inline(always)]
-pub(crate) fn load_short(bytes: &[u8], field: Span) -> u64 {
+pub fn load_short(bytes: &[u8], field: Span) -> u64 {
     match field.len() {
         0 => 0,
         length => {

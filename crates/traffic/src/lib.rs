@@ -4,9 +4,32 @@
 //! put together, and what they hold becomes a [`snapshot::Traffic`] and the lines worth quoting. Nothing here opens a
 //! file, asks the clock or allocates for each line.
 
+mod access;
+mod breakdown;
+mod clock;
+mod error;
+mod kept;
+mod number;
+mod pattern;
+mod program;
+mod sketch;
+mod steps;
+mod tally;
+mod upstreams;
+
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nginx_logs::{Block, Kind, Shape};
-use snapshot::{LogLines, Traffic, Window};
+use nginx_logs::carrier::tidy;
+use nginx_logs::error::entries;
+use nginx_logs::split::Span;
+use nginx_logs::{Block, Carried, Kind, Shape};
+use snapshot::{LogLines, Window};
+
+use access::{Here, Plan};
+use clock::micros_of;
+use kept::Place;
+
+pub use tally::Tally;
 
 /// What is asked of the logs.
 #[derive(Debug, Clone)]
@@ -19,13 +42,22 @@ pub struct Options {
     pub by: Vec<By>,
     /// Only requests with these statuses count.
     pub statuses: Option<StatusFilter>,
+    /// Lines that tell no year are of the latest one that is not after that time.
+    pub now: Option<Timestamp>,
     /// Keys that are told apart in each breakdown: a hostile client can invent any number.
     pub most_keys: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { window: None, zone: TimeZone::UTC, by: Vec::new(), statuses: None, most_keys: 20_000 }
+        Options {
+            window: None,
+            zone: TimeZone::UTC,
+            by: Vec::new(),
+            statuses: None,
+            now: None,
+            most_keys: 20_000,
+        }
     }
 }
 
@@ -51,36 +83,108 @@ pub struct StatusFilter(pub Vec<(u16, u16)>);
 #[derive(Debug, Clone)]
 pub struct Scanner {
     shape: Shape,
+    plans: Vec<Plan>,
+    now: Option<Timestamp>,
 }
 
 impl Scanner {
-    pub fn new(shape: Shape, _options: &Options) -> Scanner {
-        Scanner { shape }
+    pub fn new(shape: Shape, options: &Options) -> Scanner {
+        let format = |it: &Kind| match it {
+            Kind::Access(format) => Some(Plan::new(format)),
+            _ => None,
+        };
+        Scanner { plans: shape.kinds.iter().filter_map(format).collect(), shape, now: options.now }
     }
 
     /// Adds the lines of a block; says how many lines there were.
     pub fn scan(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
+        let lines = match (self.shape.plain(), self.plans.first()) {
+            (Some(Kind::Access(_)), Some(plan)) if plan.splitter().is_some() => {
+                self.scan_access(plan, block, tally)
+            }
+            (Some(Kind::Error), _) => self.scan_errors(block, tally),
+            _ => self.scan_lines(block, tally),
+        };
+        tally.end_of_block(block.source, lines);
+        lines
+    }
+
+    /// Lines of one format that can be split.
+    fn scan_access(&self, plan: &Plan, block: &Block<'_>, tally: &mut Tally) -> u64 {
+        let Some(splitter) = plan.splitter() else { return 0 };
+        let kind = tally.kind(&plan.kind());
+        let mut scratch = std::mem::take(&mut tally.scratch);
+        let mut line = 0;
+        let lines = splitter.each_line(block.bytes, &mut scratch, |whole, fields| {
+            let place = place(block, whole.start as usize, line);
+            line += 1;
+            let here = Here { bytes: block.bytes, whole, place, kind, carried_at: None };
+            let is_counted = fields.is_some_and(|it| plan.count_split(it, here, tally));
+            if !is_counted && !plan.read(tidy(whole.of(block.bytes)), here, tally) {
+                tally.unparsed(whole.of(block.bytes), place);
+            }
+        });
+        tally.scratch = scratch;
+        tally.end_of_kind(block.source, kind);
+        lines
+    }
+
+    fn scan_errors(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
+        let kind = tally.kind(&Kind::Error);
         let mut lines = 0;
-        for line in block.bytes.split_inclusive(|it| *it == b'\n') {
+        for entry in entries(block.bytes) {
+            let place = place(block, entry.offset, lines);
+            lines += entry.line_count as u64;
+            let start = entry.offset as u32;
+            let whole = Span { start, end: start + entry.bytes.len() as u32 };
+            let here = Here { bytes: block.bytes, whole, place, kind, carried_at: None };
+            if !error::read(tidy(entry.bytes), here, tally) {
+                tally.unparsed(entry.bytes, place);
+            }
+        }
+        tally.end_of_kind(block.source, kind);
+        lines
+    }
+
+    /// Lines in a carrier, or of several kinds: one after the other.
+    fn scan_lines(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
+        let mut lines = 0;
+        for bytes in block.bytes.split_inclusive(|it| *it == b'\n') {
+            let offset = bytes.as_ptr() as usize - block.bytes.as_ptr() as usize;
+            let place = place(block, offset, lines);
             lines += 1;
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if let Some(Kind::Access(format)) = self.shape.kind_of(line)
-                && let Some(record) = format.parse(line)
-            {
-                tally.traffic.requests += 1;
-                if let Some(status) = record.status() {
-                    *tally.traffic.statuses.entry(status).or_default() += 1;
-                }
+            let (carried, kind) = self.shape.open(bytes);
+            let is_counted = kind.is_some_and(|it| self.count_line(it, &carried, place, tally));
+            if !is_counted {
+                tally.unparsed(bytes, place);
             }
         }
         lines
     }
+
+    fn count_line(&self, kind: &Kind, carried: &Carried<'_>, place: Place, tally: &mut Tally) -> bool {
+        let text = &*carried.text;
+        let number = tally.kind(kind);
+        let carried_at = carried.taken_at(&tally.zone, self.now.unwrap_or(Timestamp::MAX)).map(micros_of);
+        let whole = Span { start: 0, end: text.len() as u32 };
+        let here = Here { bytes: text, whole, place, kind: number, carried_at };
+        let is_counted = match kind {
+            Kind::Access(format) => match self.plans.iter().find(|it| it.format() == format) {
+                Some(plan) => plan.read(text, here, tally),
+                // One of the usual formats, which the beginning of the log did not show.
+                None => Plan::new(format).read(text, here, tally),
+            },
+            Kind::Error => error::read(text, here, tally),
+            Kind::Program(program) => program::read(*program, text, here, self.now, tally),
+        };
+        tally.end_of_kind(place.source, number);
+        is_counted
+    }
 }
 
-/// What one thread has counted so far.
-#[derive(Debug, Default)]
-pub struct Tally {
-    traffic: Traffic,
+/// Where a line of a block stands.
+fn place(block: &Block<'_>, offset: usize, line: u64) -> Place {
+    Place { source: block.source, offset: block.offset + offset as u64, block: block.index, line }
 }
 
 /// The lines worth quoting of one kind of lines in one log: entries of an error log, failed and retried requests of an access
@@ -91,24 +195,4 @@ pub struct Kept {
     pub kind: Kind,
     /// In their order, and bounded: of too many of one sort the first and the last.
     pub lines: LogLines,
-}
-
-impl Tally {
-    pub fn new(_options: &Options) -> Tally {
-        Tally::default()
-    }
-
-    /// Puts two together; which of them was filled first does not matter.
-    pub fn merge(&mut self, other: Tally) {
-        self.traffic.requests += other.traffic.requests;
-        for (status, count) in other.traffic.statuses {
-            *self.traffic.statuses.entry(status).or_default() += count;
-        }
-    }
-
-    /// The sums, and the lines worth quoting of each source. `first_line` says which line a block begins with, 0 where that
-    /// is not known.
-    pub fn finish(self, _first_line: impl Fn(usize, u64) -> u64) -> (Traffic, Vec<Kept>) {
-        (self.traffic, Vec::new())
-    }
 }
