@@ -3,25 +3,32 @@
 //! [`open`] finds out what each of them is from its beginning; [`Input::read`] reads them once, several threads side by
 //! side, in bounded memory. What lines mean is not known here.
 
+mod clock;
 mod gzip;
+mod index;
 mod names;
 mod packing;
 mod parts;
 mod pipe;
 pub(crate) mod rotated;
 mod threads;
+mod window;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::access::Format;
 use nginx_logs::{Block, Shape};
 
+use clock::{Clock, Span};
+use gzip::{Gzip, inflater_at};
+use index::Index;
+use packing::Packing;
 use parts::{Plain, Stream};
 use threads::Part;
 
@@ -48,6 +55,9 @@ pub struct Ask {
 pub struct Input {
     sources: Vec<Source>,
     passed_over: Vec<PassedOver>,
+    span: Span,
+    /// Where indexes of packed files are kept, if anywhere.
+    cache: Option<PathBuf>,
 }
 
 /// One log, or one part of a rotated one.
@@ -90,7 +100,7 @@ pub struct PassedOver {
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Set it to end early with what was read so far.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
     /// Bytes read of files as they lie there, packed ones included.
     pub done_bytes: AtomicU64,
     /// Of how many; 0 where that is not known, as for a pipe.
@@ -119,22 +129,23 @@ pub struct Unreadable {
 
 /// Finds the logs and what each is. Those that cannot be read are in the second list.
 pub fn open(ask: &Ask) -> (Input, Vec<Unreadable>) {
-    let mut input = Input { sources: Vec::new(), passed_over: Vec::new() };
+    let span = Span { since: ask.since, until: ask.until, zone: ask.zone.clone(), now: Timestamp::now() };
+    let mut input = Input { sources: Vec::new(), passed_over: Vec::new(), span, cache: index::folder() };
     let mut unreadable = Vec::new();
     for name in names::find(ask, &mut unreadable) {
-        match name.open(ask) {
-            Ok(source) if name.unasked && source.shape.kinds.is_empty() => {
-                let why = "no line of it is of a kind that is known";
-                input.passed_over.push(PassedOver { name: source.name, why });
-            }
-            Ok(source) => input.sources.push(source),
-            Err(error) if name.unasked && error.kind() == io::ErrorKind::InvalidData => {
-                input.passed_over.push(PassedOver { name: name.shown.clone(), why: "it is no text" });
-            }
+        match name.open(ask, &input.span) {
+            Ok(Opened::Source(source)) => input.sources.push(source),
+            Ok(Opened::PassedOver(why)) => input.passed_over.push(PassedOver { name: name.shown, why }),
             Err(error) => unreadable.push(names::unreadable(&name.shown, error)),
         }
     }
     (input, unreadable)
+}
+
+/// What became of a name.
+enum Opened {
+    Source(Source),
+    PassedOver(&'static str),
 }
 
 impl Input {
@@ -166,24 +177,47 @@ impl Input {
         });
         progress.total_bytes.store(sizes.sum::<Option<u64>>().unwrap_or(0), Ordering::Relaxed);
         let threads = std::thread::available_parallelism().map_or(1, |it| it.get());
-        threads::read(&self.sources, threads, progress, new, work, take)
+        threads::read(self, threads, progress, new, work, take)
     }
 }
 
 impl Source {
     /// Opens it for reading.
-    fn part<'a>(&self, progress: &'a Progress) -> io::Result<Part<'a>> {
+    fn part<'a>(&'a self, input: &'a Input, progress: &'a Progress) -> io::Result<Part<'a>> {
+        let span = &input.span;
+        let clock = Clock { shape: &self.shape, span };
+        let asked = (span.since.is_some() || span.until.is_some()).then_some(clock);
+        let counted = |inner| Counted { inner, done_bytes: &progress.done_bytes };
         Ok(match &self.from {
             From::Plain { path, start, end } => Part::Plain(Plain::new(File::open(path)?, *start, *end)),
             From::Packed { path, .. } => {
-                let counted = Counted { inner: File::open(path)?, done_bytes: &progress.done_bytes };
-                Part::Stream(Stream::new(packing::text_of(counted)?.1))
+                let mut file = File::open(path)?;
+                let cache = input.cache.as_ref().filter(|_| self.packing == Packing::Gzip.name());
+                let index = cache.and_then(|it| Index::within(it, &file));
+                let place = index.as_ref().and_then(|it| it.last_before(|latest| clock.is_before(latest)));
+                if let (Some(index), Some(place)) = (&index, place)
+                    && let Some(inflate) = inflater_at(&file, &place)
+                {
+                    file.seek(SeekFrom::Start(place.packed))?;
+                    progress.done_bytes.fetch_add(place.packed, Ordering::Relaxed);
+                    let reader = Gzip::resume(counted(file), index.clone(), &place, inflate);
+                    return Ok(Part::Stream(Stream::new(
+                        Box::new(reader),
+                        place.text,
+                        asked,
+                        Some(index.clone()),
+                    )));
+                }
+                // The index needs the time of every block.
+                let clock = asked.or(index.is_some().then_some(clock));
+                let (_, text) = packing::text_of(counted(file), index.clone())?;
+                Part::Stream(Stream::new(text, 0, clock, index))
             }
             From::Pipe(pipe) => {
                 let pipe = pipe.lock().unwrap_or_else(|it| it.into_inner()).take();
                 let pipe = pipe.ok_or_else(|| io::Error::other("it can be read once only"))?;
                 let counted = Counted { inner: pipe.until(&progress.stop), done_bytes: &progress.done_bytes };
-                Part::Stream(Stream::new(packing::text_of(counted)?.1))
+                Part::Stream(Stream::new(packing::text_of(counted, None)?.1, 0, asked, None))
             }
         })
     }

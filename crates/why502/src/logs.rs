@@ -1,19 +1,19 @@
 //! `why502 logs`: what failed, where, since when and because of what, from logs alone.
 
-use collect::input::Progress;
 use collect::{LogRequest, read_logs};
 use traffic::By;
 
 use crate::arguments::{Field, Logs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress;
 use crate::verbs::{WINDOW, show};
 use crate::which_logs::cannot_read;
 
 /// Does what `logs` was asked.
 pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
     let request = request(asked)?;
-    let read = read_logs(&request, &Progress::default());
+    let read = progress::with(false, |it| read_logs(&request, it));
     for it in &read.unreadable {
         eprint!("{}", cannot_read(it));
     }

@@ -11,6 +11,7 @@ mod logs;
 mod moment;
 mod output;
 mod parse;
+mod progress;
 mod statuses;
 mod verbs;
 mod which_logs;

@@ -11,6 +11,7 @@ use report::visible;
 use crate::arguments::{Parse, RecordFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress;
 use crate::which_logs::cannot_read;
 
 /// What is gathered before it is written.
@@ -44,7 +45,7 @@ pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
         since,
         until,
     };
-    let outcome = print(&input, &options)?;
+    let outcome = progress::with(true, |it| print(&input, &options, it))?;
     eprint!("{}", outcome.summary(&input));
     for it in &unreadable {
         eprint!("{}", cannot_read(it));
@@ -71,13 +72,12 @@ struct Outcome {
 }
 
 /// Writes all records to standard output.
-fn print(input: &Input, options: &Options) -> Result<Outcome, Failure> {
+fn print(input: &Input, options: &Options, progress: &Progress) -> Result<Outcome, Failure> {
     let sources = input.sources();
     let printers: Vec<Printer> =
         sources.iter().map(|it| Printer::new(&it.name, &it.shape, options)).collect();
     let mut outcome = Outcome { logs: Vec::new(), ended_early: false };
     outcome.logs.resize_with(sources.len(), Log::default);
-    let progress = Progress::default();
     // Parts are filled by one thread and written by another: their memory goes round.
     let spare: Mutex<Vec<Part>> = Mutex::default();
     let mut out = io::stdout().lock();
@@ -119,7 +119,7 @@ fn print(input: &Input, options: &Options) -> Result<Outcome, Failure> {
         }
         spare.lock().expect("nothing panics with it").push(part);
     };
-    let (ends, _) = input.read(&progress, || Memory::new(options), work, take);
+    let (ends, _) = input.read(progress, || Memory::new(options), work, take);
     write(&mut bytes);
     for (log, end) in outcome.logs.iter_mut().zip(ends) {
         log.partial = end.partial;

@@ -7,12 +7,14 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use jiff::{SignedDuration, Timestamp};
 use nginx_logs::Shape;
 
+use super::clock::{Clock, Span};
 use super::packing::{self, BYTE_ORDER_MARK, Packing};
 use super::pipe::Pipe;
 use super::rotated::{self, Age, part_of};
-use super::{Ask, From, SAMPLE_BYTES, Source, Unreadable};
+use super::{Ask, From, Opened, SAMPLE_BYTES, Source, Unreadable, window};
 
 /// How deep logs lie below a directory that is named.
 const MOST_DEPTH: usize = 6;
@@ -24,8 +26,17 @@ pub struct Name {
     /// As reports name it.
     pub shown: String,
     pub place: Place,
-    /// Nobody named this file: it lies in a directory.
-    pub unasked: bool,
+    pub found: Found,
+}
+
+/// Why something is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Named,
+    /// It is an earlier part of a log that was named.
+    Earlier,
+    /// It lies in a directory that was named.
+    InFolder,
 }
 
 pub enum Place {
@@ -39,9 +50,13 @@ pub fn find(ask: &Ask, unreadable: &mut Vec<Unreadable>) -> Vec<Name> {
     let mut finder = Finder { found: Vec::new(), seen: HashSet::new(), unreadable };
     for name in &ask.names {
         if name == "-" {
-            finder.add(Name { shown: "-".to_owned(), place: Place::StandardInput, unasked: false });
+            finder.add(Name { shown: "-".to_owned(), place: Place::StandardInput, found: Found::Named });
         } else if let Some(unit) = name.strip_prefix("journal:") {
-            finder.add(Name { shown: name.clone(), place: Place::Journal(unit.to_owned()), unasked: false });
+            finder.add(Name {
+                shown: name.clone(),
+                place: Place::Journal(unit.to_owned()),
+                found: Found::Named,
+            });
         } else {
             finder.file_or_folder(name);
         }
@@ -73,7 +88,7 @@ impl Finder<'_> {
             }
             Ok(metadata) => {
                 self.earlier_parts(path);
-                self.file(path, &metadata, false);
+                self.file(path, &metadata, Found::Named);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.earlier_parts(path) > 0 => {}
             Err(error) => self.unreadable.push(unreadable(name, error)),
@@ -81,10 +96,10 @@ impl Finder<'_> {
     }
 
     /// A file, unless it is there under another name.
-    fn file(&mut self, path: &Path, metadata: &Metadata, unasked: bool) {
+    fn file(&mut self, path: &Path, metadata: &Metadata, found: Found) {
         if self.found.len() < MOST_FILES && self.seen.insert((metadata.dev(), metadata.ino())) {
             let place = Place::File(path.to_path_buf());
-            self.add(Name { shown: path.display().to_string(), place, unasked });
+            self.add(Name { shown: path.display().to_string(), place, found });
         }
     }
 
@@ -97,7 +112,7 @@ impl Finder<'_> {
         for part in &parts {
             let path = path.with_file_name(part);
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => self.file(&path, &metadata, false),
+                Ok(metadata) if metadata.is_file() => self.file(&path, &metadata, Found::Earlier),
                 Ok(_) => {}
                 Err(error) => self.unreadable.push(unreadable(&path.display().to_string(), error)),
             }
@@ -121,7 +136,7 @@ impl Finder<'_> {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             if hidden {
             } else if metadata.is_file() && metadata.len() > 0 {
-                self.file(&path, &metadata, true);
+                self.file(&path, &metadata, Found::InFolder);
             } else if metadata.is_dir() && depth > 0 && self.seen.insert((metadata.dev(), metadata.ino())) {
                 self.folder(&path, depth - 1);
             }
@@ -153,75 +168,122 @@ fn in_order_of_time(found: Vec<Name>) -> Vec<Name> {
     keyed.into_iter().map(|it| it.2).collect()
 }
 
+/// Why a file is not read. Times in it can be some hours off where it names no zone.
+const TOO_OLD: &str = "it was last written before the time in question";
+const TOO_NEW: &str = "it begins after the time in question";
+const OUTSIDE: &str = "no line of it is of the time in question";
+const UNKNOWN: &str = "no line of it is of a kind that is known";
+const NO_TEXT: &str = "it is no text";
+/// Between the zones of the host that wrote a log and of the one that it is taken for.
+const MOST_ZONES: SignedDuration = SignedDuration::from_hours(26);
+
 impl Name {
-    /// Finds out what it is.
-    pub fn open(&self, ask: &Ask) -> io::Result<Source> {
-        match &self.place {
-            Place::File(path) => self.open_file(path, ask),
+    /// Finds out what it is, and whether it has to be read at all.
+    pub fn open(&self, ask: &Ask, span: &Span) -> io::Result<Opened> {
+        let source = match &self.place {
+            Place::File(path) => self.open_file(path, ask, span),
             Place::StandardInput => {
                 let input = io::stdin();
                 if input.is_terminal() {
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a terminal"));
                 }
                 let file = File::from(rustix::io::dup(&input)?);
-                // A file that was redirected can be read like one, if it is read from its beginning.
-                let path = PathBuf::from("/dev/stdin");
-                let metadata = file.metadata()?;
-                let at = if metadata.is_file() { rustix::fs::tell(&file)? } else { 0 };
-                if metadata.is_file() && at == 0 && metadata.len() > 0 {
-                    return self.open_file(&path, ask);
+                // A file that was redirected can be read like one, if nobody has read of it.
+                let is_file = file.metadata().is_ok_and(|it| it.is_file() && it.len() > 0);
+                if is_file && rustix::fs::tell(&file)? == 0 {
+                    self.open_file(Path::new("/dev/stdin"), ask, span)
+                } else {
+                    self.open_pipe(Pipe::new(file), ask)
                 }
-                self.open_pipe(Pipe::new(file), ask)
             }
             Place::Journal(unit) => self.open_pipe(Pipe::of("journalctl", &journal(unit, ask))?, ask),
+        };
+        match source {
+            Ok(Opened::Source(source)) if self.found == Found::InFolder && source.shape.kinds.is_empty() => {
+                Ok(Opened::PassedOver(UNKNOWN))
+            }
+            Err(error) if self.found == Found::InFolder && error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Opened::PassedOver(NO_TEXT))
+            }
+            other => other,
         }
     }
 
-    fn open_file(&self, path: &Path, ask: &Ask) -> io::Result<Source> {
+    fn open_file(&self, path: &Path, ask: &Ask, span: &Span) -> io::Result<Opened> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         let kind = metadata.file_type();
         if kind.is_fifo() || kind.is_char_device() {
             return self.open_pipe(Pipe::new(file), ask);
         }
-        // Files of /proc have no length.
-        if metadata.len() == 0 {
-            let mut text = Vec::new();
-            file.by_ref().take(1).read_to_end(&mut text)?;
-            if !text.is_empty() {
-                return self.open_pipe(Pipe::new(File::open(path)?), ask);
-            }
+        // Copying can make a file look younger, and nothing makes it look older.
+        let written = metadata.modified().ok().and_then(|it| Timestamp::try_from(it).ok());
+        let is_older = |than: SignedDuration| {
+            self.found != Found::Named
+                && span.since.zip(written).is_some_and(|(since, at)| at.duration_until(since) > than)
+        };
+        if is_older(MOST_ZONES) {
+            return Ok(Opened::PassedOver(TOO_OLD));
         }
         let mut head = Vec::new();
         file.by_ref().take(SAMPLE_BYTES).read_to_end(&mut head)?;
-        let packing = Packing::of(&head);
-        if packing == Packing::Plain {
-            let start = if head.starts_with(&BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-            let from = From::Plain { path: path.to_path_buf(), start: start as u64, end: metadata.len() };
-            return self.source(packing, &head[start..], from, ask);
+        // Files of /proc have a length of 0, whatever is in them.
+        if metadata.len() == 0 && !head.is_empty() {
+            return self.open_pipe(Pipe::new(File::open(path)?), ask);
         }
-        let sample = sample_of(packing::text_of(File::open(path)?)?.1)?;
-        let from = From::Packed { path: path.to_path_buf(), length: metadata.len() };
-        self.source(packing, &sample, from, ask)
+        let packing = Packing::of(&head);
+        let sample = if packing == Packing::Plain {
+            head.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(&head).to_vec()
+        } else {
+            sample_of(packing::text_of(File::open(path)?, None)?.1)?
+        };
+        let shape = shape_of(&sample, ask)?;
+        let clock = Clock { shape: &shape, span };
+        if self.found != Found::Named {
+            if clock.names_zone() && is_older(SignedDuration::from_mins(1)) {
+                return Ok(Opened::PassedOver(TOO_OLD));
+            }
+            if clock.range_of(&sample).is_some_and(|it| clock.is_behind(it.0)) {
+                return Ok(Opened::PassedOver(TOO_NEW));
+            }
+        }
+        let path = path.to_path_buf();
+        let from = if packing == Packing::Plain {
+            let start = (head.len() - sample.len()) as u64;
+            let (start, end) = match (span.since, span.until) {
+                (None, None) => (start, metadata.len()),
+                _ => window::narrow(&file, start, metadata.len(), clock)?,
+            };
+            if start == end && self.found != Found::Named {
+                return Ok(Opened::PassedOver(OUTSIDE));
+            }
+            From::Plain { path, start, end }
+        } else {
+            From::Packed { path, length: metadata.len() }
+        };
+        Ok(self.source(packing, shape, from))
     }
 
-    fn open_pipe(&self, mut pipe: Pipe, ask: &Ask) -> io::Result<Source> {
+    fn open_pipe(&self, mut pipe: Pipe, ask: &Ask) -> io::Result<Opened> {
         let head = pipe.sample(SAMPLE_BYTES as usize)?;
         // What the first bytes of something packed unpack to is cut in the middle, and that is no error.
-        let (packing, text) = packing::text_of(head)?;
-        let sample = sample_of(text)?;
-        self.source(packing, &sample, From::Pipe(Mutex::new(Some(pipe))), ask)
+        let (packing, text) = packing::text_of(head, None)?;
+        let shape = shape_of(&sample_of(text)?, ask)?;
+        Ok(self.source(packing, shape, From::Pipe(Mutex::new(Some(pipe)))))
     }
 
-    fn source(&self, packing: Packing, sample: &[u8], from: From, ask: &Ask) -> io::Result<Source> {
-        if is_binary(sample) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a binary file, not a log"));
-        }
-        // The last line may have been cut by the sample's end.
-        let whole = memchr::memrchr(b'\n', sample).map_or(sample, |at| &sample[..at]);
-        let shape = Shape::detect(whole, &ask.formats);
-        Ok(Source { name: self.shown.clone(), packing: packing.name(), shape, from })
+    fn source(&self, packing: Packing, shape: Shape, from: From) -> Opened {
+        Opened::Source(Source { name: self.shown.clone(), packing: packing.name(), shape, from })
     }
+}
+
+fn shape_of(sample: &[u8], ask: &Ask) -> io::Result<Shape> {
+    if is_binary(sample) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a binary file, not a log"));
+    }
+    // The last line may have been cut by the sample's end.
+    let whole = memchr::memrchr(b'\n', sample).map_or(sample, |at| &sample[..at]);
+    Ok(Shape::detect(whole, &ask.formats))
 }
 
 /// The beginning of a text, as far as it can be read.

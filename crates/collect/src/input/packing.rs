@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::gzip::Gzip;
+use super::index::Index;
 
 /// How the bytes of a file have to be changed to become lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +71,15 @@ impl Packing {
         }
     }
 
-    /// The text of what `inner` reads.
-    pub fn open<'a>(self, inner: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    /// The text of what `inner` reads; only gzip adds to an index.
+    pub fn open<'a>(
+        self,
+        inner: impl Read + Send + 'a,
+        index: Option<Index>,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Packing::Plain => Box::new(inner),
-            Packing::Gzip => Box::new(Gzip::new(inner)),
+            Packing::Gzip => Box::new(Gzip::new(inner, index)),
             Packing::Zstd => {
                 let mut reader = zstd::Decoder::new(inner)?;
                 reader.window_log_max(ZSTD_WINDOW_LOG)?;
@@ -89,12 +94,15 @@ impl Packing {
 }
 
 /// The text of what `inner` reads, whatever the packing, and which it was. Text in UTF-16 that was compressed as well.
-pub fn text_of<'a>(inner: impl Read + Send + 'a) -> io::Result<(Packing, Box<dyn Read + Send + 'a>)> {
+pub fn text_of<'a>(
+    inner: impl Read + Send + 'a,
+    index: Option<Index>,
+) -> io::Result<(Packing, Box<dyn Read + Send + 'a>)> {
     let (head, inner) = peek(inner)?;
     let packing = Packing::of(&head);
-    let (head, text) = peek(packing.open(inner)?)?;
+    let (head, text) = peek(packing.open(inner, index)?)?;
     let text: Box<dyn Read + Send + 'a> = match Packing::of(&head) {
-        inside @ (Packing::Utf16Le | Packing::Utf16Be) => inside.open(text)?,
+        inside @ (Packing::Utf16Le | Packing::Utf16Be) => inside.open(text, None)?,
         _ if head.starts_with(&BYTE_ORDER_MARK) => {
             let mut text = text;
             text.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;

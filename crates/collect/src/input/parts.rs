@@ -5,7 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use nginx_logs::Shape;
+
+use super::clock::Clock;
+use super::index::Index;
+use super::packing::BYTE_ORDER_MARK;
+use super::window::data_from;
 
 /// How long a block is, more or less: long enough that handing it over costs nothing, short enough for the caches.
 pub const BLOCK_BYTES: usize = 512 << 10;
@@ -27,6 +33,8 @@ pub enum Next {
 /// What a source gave so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Given {
+    /// Where it began in the unpacked log.
+    pub begins_at: u64,
     pub blocks: u64,
     pub bytes: u64,
 }
@@ -73,7 +81,18 @@ impl Plain {
     }
 
     pub fn given(&self) -> Given {
-        Given { blocks: self.index, bytes: self.position - self.start }
+        // The mark before a text is no part of it.
+        let begins_at = if self.start > BYTE_ORDER_MARK.len() as u64 { self.start } else { 0 };
+        Given { begins_at, blocks: self.index, bytes: self.position - self.start }
+    }
+
+    /// Goes on behind a hole that is larger than a block: there is nothing in it but zeros, and it costs no room on the disk.
+    fn skip_hole(&mut self) {
+        if let Some(data) = data_from(&self.file, self.position)
+            && data > self.position + BLOCK_BYTES as u64
+        {
+            self.position = data.min(self.end - 1);
+        }
     }
 
     fn block_end(&mut self, shape: &Shape) -> io::Result<u64> {
@@ -81,6 +100,8 @@ impl Plain {
         if left <= (BLOCK_BYTES + BLOCK_BYTES / 4) as u64 {
             return Ok(self.end);
         }
+        self.skip_hole();
+        let left = self.end - self.position;
         // The last cut before the usual length; for lines that are longer than usual further on.
         let mut length = BLOCK_BYTES as u64;
         loop {
@@ -126,20 +147,75 @@ pub struct Stream<'a> {
     reader: Box<dyn Read + Send + 'a>,
     /// What was read behind the last block.
     rest: Vec<u8>,
+    start: u64,
+    /// Where the first block begins.
+    begins_at: u64,
     offset: u64,
-    index: u64,
+    block: u64,
     torn: u64,
     /// Set when the reader has nothing more to give.
     ended: Option<io::Result<()>>,
+    /// Tells which blocks are outside of the span that is asked for.
+    clock: Option<Clock<'a>>,
+    /// The latest time so far.
+    latest: Option<Timestamp>,
+    index: Option<Index>,
 }
 
 impl<'a> Stream<'a> {
-    pub fn new(reader: Box<dyn Read + Send + 'a>) -> Stream<'a> {
-        Stream { reader, rest: Vec::new(), offset: 0, index: 0, torn: 0, ended: None }
+    /// What `reader` gives begins at that place of the unpacked log.
+    pub fn new(
+        reader: Box<dyn Read + Send + 'a>,
+        offset: u64,
+        clock: Option<Clock<'a>>,
+        index: Option<Index>,
+    ) -> Stream<'a> {
+        let (rest, block, torn, ended, latest) = (Vec::new(), 0, 0, None, None);
+        Stream {
+            reader,
+            rest,
+            offset,
+            start: offset,
+            begins_at: offset,
+            block,
+            torn,
+            ended,
+            clock,
+            latest,
+            index,
+        }
     }
 
-    /// Reads the next block into the buffer, which only ever grows.
+    /// Reads the next block into the buffer, which only ever grows. Blocks before the span are passed over, and behind it the end is.
     pub fn next(&mut self, shape: &Shape, buffer: &mut Vec<u8>) -> Next {
+        loop {
+            let Some(length) = self.read_block(shape, buffer) else { return Next::NotYet };
+            let range = self.clock.filter(|_| length > 0).and_then(|it| it.range_of(&buffer[..length]));
+            let is_behind = self.clock.zip(range).is_some_and(|(clock, range)| clock.is_behind(range.0));
+            if length == 0 || is_behind {
+                let partial = self.ended.take().and_then(Result::err).map(|it| it.to_string());
+                self.ended = Some(Ok(()));
+                return Next::End(partial.or_else(|| torn(self.torn)));
+            }
+            let offset = self.offset;
+            self.offset += length as u64;
+            self.latest = self.latest.max(range.map(|it| it.1));
+            self.index.iter().for_each(|it| it.passed(self.offset, self.latest));
+            // From the first block on that is given all are, so that lines can be counted.
+            if self.block == 0 {
+                self.begins_at = offset;
+                if self.clock.zip(range).is_some_and(|(clock, range)| clock.is_before(range.1)) {
+                    continue;
+                }
+            }
+            let span = Span { index: self.block, offset, length };
+            self.block += 1;
+            return Next::Read(span);
+        }
+    }
+
+    /// Fills the buffer and says how much of it is a block; 0 at the end, `None` where nothing comes just now.
+    fn read_block(&mut self, shape: &Shape, buffer: &mut Vec<u8>) -> Option<usize> {
         let mut filled = self.rest.len();
         let mut length = BLOCK_BYTES.max(filled);
         buffer.resize(buffer.len().max(length), 0);
@@ -154,7 +230,7 @@ impl<'a> Stream<'a> {
             }
             if idle {
                 self.keep(&buffer[..filled]);
-                return Next::NotYet;
+                return None;
             }
             if length >= LONGEST_LINE_BYTES {
                 self.torn += 1;
@@ -164,19 +240,11 @@ impl<'a> Stream<'a> {
             buffer.resize(buffer.len().max(length), 0);
         };
         self.keep(&buffer[cut..filled]);
-        if cut == 0 {
-            let partial = self.ended.take().and_then(Result::err).map(|it| it.to_string());
-            self.ended = Some(Ok(()));
-            return Next::End(partial.or_else(|| torn(self.torn)));
-        }
-        let span = Span { index: self.index, offset: self.offset, length: cut };
-        self.index += 1;
-        self.offset += cut as u64;
-        Next::Read(span)
+        Some(cut)
     }
 
     pub fn given(&self) -> Given {
-        Given { blocks: self.index, bytes: self.offset }
+        Given { begins_at: self.begins_at, blocks: self.block, bytes: self.offset - self.start }
     }
 
     fn keep(&mut self, rest: &[u8]) {
@@ -199,6 +267,13 @@ impl<'a> Stream<'a> {
             }
         }
         false
+    }
+}
+
+impl Drop for Stream<'_> {
+    /// What was learnt of a file is worth keeping, however far it was read.
+    fn drop(&mut self) {
+        self.index.iter().for_each(Index::save);
     }
 }
 

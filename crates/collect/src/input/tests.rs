@@ -10,8 +10,9 @@ fn ask(names: &[String]) -> Ask {
 
 /// Everything that is read of some names, as one text for each source; and how each ended.
 fn read_all(ask: &Ask) -> (Vec<(String, Vec<u8>)>, Vec<End>) {
-    let (input, unreadable) = open(ask);
+    let (mut input, unreadable) = open(ask);
     assert!(unreadable.is_empty(), "{unreadable:?}");
+    input.cache = None;
     let mut texts: Vec<(String, Vec<u8>)> =
         input.sources().iter().map(|it| (it.name.clone(), Vec::new())).collect();
     let work = |_: &mut (), block: &Block<'_>| (block.offset, block.bytes.to_vec());
@@ -149,4 +150,102 @@ fn what_cannot_be_read_is_named_with_advice() {
             "no log lies in that directory"
         ]
     );
+}
+
+/// An access log of a day, with a line every second.
+fn day() -> (Vec<u8>, Format) {
+    let midnight: Timestamp = "2026-05-02T00:00:00Z".parse().unwrap();
+    let text: String = (0..86_400)
+        .map(|second| {
+            let at = (midnight + jiff::SignedDuration::from_secs(second)).to_zoned(TimeZone::UTC);
+            let time = at.strftime("%d/%b/%Y:%H:%M:%S +0000");
+            let path = (second as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            format!("10.0.0.1 - - [{time}] \"GET /{path:x}/{:x} HTTP/1.1\" 200 1 \"-\" \"-\"\n", !path)
+        })
+        .collect();
+    (text.into_bytes(), Format::combined())
+}
+
+#[test]
+fn of_a_span_every_line_is_read_and_little_else() {
+    let (text, format) = day();
+    let folder = Folder::new().file("day.log", &text).file("day2.log.gz", gzip(&text));
+    let mut unpacked = Vec::new();
+    // The second time of the packed one an index is there.
+    for name in ["day.log", "day2.log.gz", "day2.log.gz"] {
+        let mut ask = ask(&[path(&folder, name)]);
+        ask.formats = vec![format.clone()];
+        ask.since = "2026-05-02T18:00:00Z".parse().ok();
+        ask.until = "2026-05-02T18:15:00Z".parse().ok();
+        let (input, _) = open(&ask);
+        let work = |_: &mut (), block: &Block<'_>| {
+            block
+                .bytes
+                .split(|it| *it == b'\n')
+                .filter(|it| !it.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        };
+        let mut lines = Vec::new();
+        let (ends, _) = input.read(&Progress::default(), || (), work, |_, _, more| lines.extend(more));
+        unpacked.push(ends[0].bytes);
+        let inside = lines.iter().filter_map(|it| format.parse(it)?.time());
+        let inside = inside.filter(|it| ask.since.unwrap() <= *it && *it <= ask.until.unwrap()).count();
+        assert_eq!(inside, 901, "{name}");
+        assert!(lines.len() < 40_000, "{name}: {}", lines.len());
+    }
+    assert!(unpacked[2] * 2 < unpacked[1], "{unpacked:?}");
+}
+
+#[test]
+fn parts_of_a_set_that_are_outside_of_the_span_are_passed_over() {
+    let line = |hour: u32| format!("2026/05/02 {hour:02}:00:00 [error] 7#7: *1 something\n");
+    let folder =
+        Folder::new().file("error.log", line(12)).file("error.log.1", line(11)).file("error.log.2", line(1));
+    let two_days_before: Timestamp = "2026-04-30T10:00:00Z".parse().unwrap();
+    let file = File::options().write(true).open(folder.path().join("error.log.2")).unwrap();
+    file.set_modified(two_days_before.into()).unwrap();
+    let ask = Ask { since: "2026-05-02T11:30:00Z".parse().ok(), ..ask(&[path(&folder, "error.log")]) };
+    let (input, _) = open(&ask);
+    let why: Vec<_> = input.passed_over().iter().map(|it| it.why).collect();
+    assert_eq!(why, ["it was last written before the time in question"]);
+}
+
+#[test]
+fn a_pipe_is_read_like_a_file() {
+    let text = long_log();
+    let folder = Folder::new();
+    for (name, bytes) in [("plain", text.clone()), ("gzip", gzip(&text))] {
+        let fifo = folder.path().join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let there = fifo.clone();
+        let writer = std::thread::spawn(move || std::fs::write(there, bytes).unwrap());
+        assert_eq!(text_of(fifo.display().to_string()), (text.clone(), None));
+        writer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_partial() {
+    let folder = Folder::new().file("log", long_log());
+    let (input, _) = open(&ask(&[path(&folder, "log")]));
+    let file = File::options().write(true).open(folder.path().join("log")).unwrap();
+    file.set_len(100).unwrap();
+    let bytes = AtomicU64::new(0);
+    let work = |_: &mut (), block: &Block<'_>| {
+        bytes.fetch_add(block.bytes.len() as u64, Ordering::Relaxed);
+    };
+    let (ends, _) = input.read(&Progress::default(), || (), work, |_, _, ()| {});
+    assert!(ends[0].partial.is_some() && ends[0].bytes == bytes.into_inner(), "{ends:?}");
+}
+
+#[test]
+fn a_directory_gives_its_logs_and_passes_over_the_rest() {
+    let folder = Folder::new()
+        .file("nginx/error.log", "2026/05/02 12:00:00 [error] 7#7: *1 something\n")
+        .file("nginx/old/error.log.1.gz", gzip(b"2026/05/01 12:00:00 [error] 7#7: *1 something\n"))
+        .file("wtmp", (0..=255u8).collect::<Vec<_>>())
+        .link("loop", ".");
+    let (input, unreadable) = open(&ask(&[folder.path().display().to_string()]));
+    assert_eq!((input.sources().len(), input.passed_over().len(), unreadable.len()), (2, 1, 0));
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nginx_logs::Block;
 
 use super::parts::{BLOCK_BYTES, Given, Next, Plain, Span, Stream, read_at};
-use super::{End, Progress, Source};
+use super::{End, Input, Progress};
 
 /// Blocks that each thread may be ahead of what was handed over, where a result holds memory of its own.
 const BLOCKS_AHEAD: usize = 4;
@@ -68,7 +68,7 @@ enum Claim {
 
 /// Reads all of the sources; see [`super::Input::read`].
 pub fn read<'a, S: Send, P: Send>(
-    sources: &[Source],
+    input: &'a Input,
     threads: usize,
     progress: &'a Progress,
     new: impl Fn() -> S + Sync,
@@ -77,7 +77,7 @@ pub fn read<'a, S: Send, P: Send>(
 ) -> (Vec<End>, Vec<S>) {
     // Results without memory of their own can wait in any number, so that several packed files are unpacked side by side.
     let spread = !std::mem::needs_drop::<P>();
-    let count = sources.len();
+    let count = input.sources.len();
     let shared = Shared {
         parts: (0..count).map(|_| Mutex::new(Part::Unopened)).collect(),
         results: Mutex::new(Results {
@@ -99,7 +99,7 @@ pub fn read<'a, S: Send, P: Send>(
             .map(|_| {
                 scope.spawn(|| {
                     let _guard = Broken(&shared.broken, &shared.news);
-                    let mut thread = Thread { shared: &shared, sources, buffer: Vec::new(), state: new() };
+                    let mut thread = Thread { shared: &shared, input, buffer: Vec::new(), state: new() };
                     loop {
                         match thread.step(&work) {
                             Claim::Block(..) | Claim::Again => {}
@@ -110,7 +110,7 @@ pub fn read<'a, S: Send, P: Send>(
                 })
             })
             .collect();
-        let mut thread = Thread { shared: &shared, sources, buffer: Vec::new(), state: new() };
+        let mut thread = Thread { shared: &shared, input, buffer: Vec::new(), state: new() };
         loop {
             while let Some((source, index, part)) = shared.pop() {
                 take(source, index, part);
@@ -146,7 +146,7 @@ impl Drop for Broken<'_> {
 
 struct Thread<'s, 'a, S, P> {
     shared: &'s Shared<'a, P>,
-    sources: &'s [Source],
+    input: &'a Input,
     buffer: Vec<u8>,
     state: S,
 }
@@ -221,7 +221,7 @@ impl<'a, S, P> Thread<'_, 'a, S, P> {
     /// The next block of a source, whose lock is held; its end is noted once.
     fn next_of(&mut self, source: usize, part: &mut Part<'a>) -> Next {
         if matches!(part, Part::Unopened) {
-            match self.sources[source].part(self.shared.progress) {
+            match self.input.sources[source].part(self.input, self.shared.progress) {
                 Ok(opened) => *part = opened,
                 Err(error) => {
                     *part = Part::Ended;
@@ -229,7 +229,7 @@ impl<'a, S, P> Thread<'_, 'a, S, P> {
                 }
             }
         }
-        let shape = &self.sources[source].shape;
+        let shape = &self.input.sources[source].shape;
         let stopped = self.shared.progress.stop.load(Ordering::Relaxed);
         let (next, given) = match part {
             Part::Unopened | Part::Ended => return Next::End(None),
@@ -285,6 +285,7 @@ impl<P> Shared<'_, P> {
         let mut results = self.lock();
         results.counts[source] = Some(given.blocks);
         let end = &mut results.ends[source];
+        end.begins_at = given.begins_at;
         end.bytes = end.bytes.wrapping_add(given.bytes);
         end.partial = end.partial.take().or(partial);
         while results.counts.get(results.first).is_some_and(Option::is_some) {
