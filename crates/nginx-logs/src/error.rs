@@ -402,8 +402,9 @@ fn take_errno(head: &[u8]) -> (&[u8], Option<(i32, &[u8])>) {
     let Some((errno, text)) = leading_number(inner) else { return none };
     // `(18:self-signed certificate)` is an X.509 code: no space.
     let Some(text) = text.strip_prefix(b": ") else { return none };
-    // `(3: Host not found)` is a code of nginx's resolver.
-    if message.ends_with(b" could not be resolved") || message.ends_with(b"DNS error") {
+    // `(3: Host not found)` is a code of nginx's resolver, `(6: unauthorized)` one of an OCSP responder.
+    let of_others = [b" could not be resolved".as_slice(), b"DNS error", b"OCSP response not successful"];
+    if of_others.iter().any(|it| message.ends_with(it)) {
         return none;
     }
     (message, Some((errno, text)))

@@ -92,6 +92,10 @@ fn look_alikes_are_no_errno() {
          server: _, request: \"GET / HTTP/1.1\", upstream: \"https://127.0.0.1:8443/\", host: \"h\"",
     );
     assert_eq!((record.errno, record.symptom()), (None, Some(Symptom::SslVerify)));
+    let record = read(
+        "OCSP response not successful (6: unauthorized) while requesting certificate status, responder: o.example",
+    );
+    assert_eq!(record.errno, None);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Unknown {
     }
 }
 
-/// Finds out what is asked about. A log line may have the prefix of syslog or of the journal.
+/// Finds out what is asked about. A log line may still have what syslog, the journal or a container put around it.
 pub fn explain(what: &str) -> Result<Explained, Unknown> {
     let what = what.trim();
     let id = what.to_lowercase().replace(['_', ' '], "-");
@@ -113,6 +113,11 @@ fn errno_of(what: &str) -> Option<Errno> {
         // Linux's numbers end at 133; those of the other systems have no names of their own.
         Err(_) => (1..=133).filter_map(errno).find(|it| it.name == word),
     }
+}
+
+/// The causes with these ids, in their order.
+fn causes_named(ids: &[&str]) -> Vec<&'static Cause> {
+    ids.iter().filter_map(|it| cause(it)).collect()
 }
 
 /// The causes that can bring a symptom about, in the order in which an operator looks: the backend's process first.

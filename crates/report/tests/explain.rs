@@ -41,6 +41,52 @@ fn what_carriers_put_before_a_line_does_not_matter() {
 }
 
 #[test]
+fn a_line_of_any_carrier_is_understood() {
+    let plain = json(REFUSED);
+    let in_json = REFUSED.replace('"', "\\\"");
+    for line in [
+        format!(r#"{{"log":"{in_json}\n","stream":"stderr","time":"2026-05-02T13:02:04.5Z"}}"#),
+        format!("web-1  | {REFUSED}"),
+        format!("2026-05-02T13:02:04.123456789Z stderr F {REFUSED}"),
+        format!("[pod/web-0/nginx] {REFUSED}"),
+        format!("<187>1 2026-05-02T13:02:04Z web-1 nginx 7 - - {REFUSED}"),
+        format!(r#"{{"__REALTIME_TIMESTAMP":"1777726924000000","SYSLOG_IDENTIFIER":"nginx","MESSAGE":"{in_json}"}}"#),
+    ] {
+        assert_eq!(json(&line), plain, "{line}");
+    }
+}
+
+#[test]
+fn a_line_of_a_backend_gives_its_event_and_its_causes() {
+    for (line, log, event, cause) in [
+        (
+            "[02-May-2026 15:02:03] WARNING: [pool www] server reached pm.max_children setting (50), consider raising it",
+            "php-fpm",
+            "max-children-reached",
+            "php-fpm-pool-exhausted",
+        ),
+        (
+            "May 02 15:02:03 web-1 kernel: Out of memory: Killed process 123 (php-fpm8.2) total-vm:512000kB",
+            "kernel",
+            "oom-kill",
+            "backend-oom-killed",
+        ),
+        (
+            "app-1  | [2026-05-02 15:02:03 +0000] [21] [CRITICAL] WORKER TIMEOUT (pid:107)",
+            "gunicorn",
+            "worker-timeout",
+            "backend-worker-timeout",
+        ),
+        ("Error: listen EADDRINUSE: address already in use :::3000", "app", "bind-failed", "backend-port-conflict"),
+    ] {
+        let shown = json(line);
+        assert_eq!((&shown["log"], &shown["event"]["event"]), (&log.into(), &event.into()), "{shown}");
+        assert_eq!(shown["fields"]["event"], event);
+        assert!(ids(&shown).contains(&cause.to_owned()), "{shown}");
+    }
+}
+
+#[test]
 fn a_unix_socket_has_no_wrong_port() {
     let line = json(&REFUSED.replace("127.0.0.1:8080/a", "unix:/run/app.sock:/a"));
     assert_eq!(line["fields"]["peer"], "unix:/run/app.sock");

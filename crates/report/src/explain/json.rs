@@ -101,7 +101,7 @@ fn errno(it: Errno) -> Value {
 
 fn line(it: &Line) -> Value {
     let fields: Map<String, Value> =
-        it.fields.iter().map(|(name, value)| ((*name).to_owned(), json!(visible(value)))).collect();
+        it.fields.iter().map(|(name, value)| (name.clone(), json!(visible(value)))).collect();
     json!({
         "kind": "line",
         "log": it.kind,
@@ -109,6 +109,7 @@ fn line(it: &Line) -> Value {
         "truncated": it.truncated,
         "symptom": it.symptom.map(Symptom::id),
         "meaning": it.symptom.map(Symptom::meaning),
+        "event": it.event,
         "status": it.status,
         "errno": it.errno.map(|it| json!({"errno": it.number, "name": it.name, "meaning": it.meaning})),
         "causes": candidates(&it.causes()),

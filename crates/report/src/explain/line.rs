@@ -1,20 +1,24 @@
 //! A log line that somebody pasted: the fields it holds and what nginx saw.
 
 use diagnose::Cause;
-use nginx_logs::Symptom;
-use nginx_logs::access::{AccessRecord, Escape, Format};
+use nginx_logs::access::{AccessRecord, recognise};
+use nginx_logs::backend::{self, Event, EventKind};
+use nginx_logs::carrier::{Carried, Carrier};
 use nginx_logs::errno::{Errno, errno};
-use nginx_logs::error::{ErrorRecord, StderrRecord, parse, parse_stderr, strip_carrier};
+use nginx_logs::error::{ErrorRecord, StderrRecord, parse, parse_stderr};
+use nginx_logs::{Kind, Program, Shape, Symptom};
 
 /// A line and what it says.
 #[derive(Debug)]
 pub struct Line {
-    /// `error-log`, `access-log` or `nginx-stderr`.
+    /// `error-log`, `access-log`, `nginx-stderr`, or the name of the program that wrote it, such as `php-fpm`.
     pub kind: &'static str,
     /// Its fields by the names of `why502 parse`, in the order of the line; those that it does not have are absent.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(String, String)>,
     /// What nginx saw; none when the line is no symptom.
     pub symptom: Option<Symptom>,
+    /// What another program says that happened.
+    pub event: Option<Event>,
     /// The errno in it, as Linux numbers it.
     pub errno: Option<Errno>,
     /// The status that the client got, where the line tells.
@@ -27,8 +31,10 @@ impl Line {
     /// The causes that can bring this line about. A unix socket has no port and no packet filter before it, and PHP-FPM
     /// speaks FastCGI: what cannot be is left out.
     pub(super) fn causes(&self) -> Vec<&'static Cause> {
-        let of =
-            |wanted: &str| self.fields.iter().find(|(name, _)| *name == wanted).map(|(_, it)| it.as_str());
+        if let Some(event) = &self.event {
+            return super::causes_named(causes_behind(&event.kind));
+        }
+        let of = |wanted: &str| self.fields.iter().find(|(name, _)| name == wanted).map(|(_, it)| it.as_str());
         let on_unix = of("peer").map(|it| it.starts_with("unix:"));
         let fastcgi = of("scheme").map(|it| it == "fastcgi");
         let possible = |it: &&Cause| match it.id {
@@ -45,42 +51,118 @@ impl Line {
     }
 }
 
-/// The formats that most access logs have. A line of another one is not understood without its `log_format`.
-const FORMATS: [&str; 3] = [
-    Format::COMBINED,
-    // What is written behind the predefined fields, such as "$http_x_forwarded_for" of the packaged nginx.conf.
-    r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $more"#,
-    r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent"#,
-];
+/// The causes that an event of a backend, of the kernel or of the service manager tells of.
+fn causes_behind(event: &EventKind) -> &'static [&'static str] {
+    match event {
+        EventKind::MaxChildrenReached { .. } | EventKind::PoolBusy { .. } => &["php-fpm-pool-exhausted"],
+        EventKind::RequestTimedOut { .. } | EventKind::RequestSlow { .. } => &["backend-slow", "backend-hung"],
+        EventKind::ChildSignalled { signal: 9, .. } | EventKind::WorkerDied { signal: Some(9), .. } => {
+            &["backend-oom-killed", "backend-crashed"]
+        }
+        EventKind::Segfault { comm } if comm.starts_with("nginx") => &["nginx-worker-crash"],
+        EventKind::ChildSignalled { .. }
+        | EventKind::ChildExited { .. }
+        | EventKind::WorkerDied { .. }
+        | EventKind::Segfault { .. }
+        | EventKind::UnitExited { .. }
+        | EventKind::UnitFailed { .. } => &["backend-crashed", "backend-start-failed"],
+        EventKind::BindFailed { .. } => &["backend-port-conflict", "backend-start-failed"],
+        EventKind::StartFailed { .. } | EventKind::StartLimitHit { .. } | EventKind::UnitTimedOut { .. } => {
+            &["backend-start-failed"]
+        }
+        EventKind::AccessDisallowed { .. } => &["backend-access-denied"],
+        EventKind::WorkerTimeout | EventKind::Harakiri { .. } => &["backend-worker-timeout"],
+        EventKind::WorkerRecycled => &["backend-worker-recycled"],
+        EventKind::RequestTooLarge { .. } => &["request-header-too-big"],
+        EventKind::ListenQueueFull { .. } | EventKind::SynFlooding { .. } => &["listen-queue-overflow"],
+        EventKind::ServerDown { .. } | EventKind::NoServerAvailable { .. } => {
+            &["backend-not-running", "backend-hung"]
+        }
+        EventKind::UncaughtError { .. } => &["backend-crashed", "upstream-returned-error"],
+        EventKind::TooManyOpenFiles => &["backend-fd-exhausted"],
+        EventKind::OomKill { .. } => &["backend-oom-killed", "host-memory-exhausted"],
+        EventKind::UnitOomKill { .. } => &["backend-oom-killed"],
+        EventKind::TaskBlocked { .. } => &["backend-hung"],
+        EventKind::ConntrackFull => &["conntrack-full"],
+        EventKind::RestartScheduled { .. }
+        | EventKind::UnitStarting { .. }
+        | EventKind::UnitStarted { .. }
+        | EventKind::UnitStopping { .. }
+        | EventKind::UnitStopped { .. }
+        | EventKind::UnitReloading { .. }
+        | EventKind::UnitReloaded { .. }
+        | EventKind::Listening { .. }
+        | EventKind::WorkerStarted
+        | EventKind::Stopping => &["backend-restarting"],
+        EventKind::AvcDenied { .. } => &["selinux-denied"],
+        EventKind::ApparmorDenied { .. } => &["apparmor-denied"],
+    }
+}
 
 /// Reads a line; none when it is of no log that is known here.
 pub(super) fn read(text: &str) -> Option<Line> {
-    let entry = &*strip_carrier(text.as_bytes());
-    let in_format = |text: &&str| {
-        let format = Format::compile(text, Escape::Default);
-        format.parse(entry).and_then(of_access_log)
-    };
+    let line = text.as_bytes();
+    let carried = Carrier::of(line).open(line).unwrap_or_else(|| Carried::plain(line));
+    let entry = &*carried.text;
     parse(entry)
         .map(of_error_log)
         .or_else(|| parse_stderr(entry).map(of_stderr))
-        .or_else(|| FORMATS.iter().find_map(in_format))
+        .or_else(|| {
+            let format = recognise([entry])?;
+            format.parse(entry).and_then(of_access_log)
+        })
+        .or_else(|| of_program(&carried, text))
 }
 
 fn of_access_log(record: AccessRecord) -> Option<Line> {
-    // Any text fits a format of free fields: a time and a status tell an access log from that.
-    record.time()?;
     let status = record.status()?;
-    let names =
-        ["remote_addr", "remote_user", "time_local", "request", "status", "body_bytes_sent", "http_referer"];
-    let fields = names.into_iter().chain(["http_user_agent", "more"]);
+    let fields = record.values().filter(|(name, _)| !name.starts_with("field_"));
     Some(Line {
         kind: "access-log",
-        fields: fields.filter_map(|it| Some((it, record.get(it)?.into_owned()))).collect(),
+        fields: fields.map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
         symptom: (status == 499).then_some(Symptom::ClientClosed),
+        event: None,
         errno: None,
         status: Some(status),
         truncated: false,
     })
+}
+
+/// A line of another program, if it tells of something or has the header that the program writes.
+fn of_program(carried: &Carried<'_>, line: &str) -> Option<Line> {
+    let text = String::from_utf8_lossy(&carried.text);
+    let event = backend::event(&text);
+    let shape = Shape::detect(line.as_bytes(), &[]);
+    let program = match shape.open(line.as_bytes()).1 {
+        Some(Kind::Program(it)) => *it,
+        _ => Program::App,
+    };
+    if event.is_none() && program == Program::App {
+        return None;
+    }
+    let header = backend::header(&text);
+    let fields = [
+        ("program", carried.program.as_deref().or(header.program).map(str::to_owned)),
+        ("source", carried.source.as_deref().map(str::to_owned)),
+        ("level", header.level.map(str::to_owned)),
+        ("pid", header.pid.or(carried.pid).map(|it| it.to_string())),
+        ("message", Some(header.message.to_owned())),
+        ("event", event.as_ref().map(|it| it.kind.name().to_owned())),
+    ];
+    let too_many_files = event.as_ref().is_some_and(|it| it.kind == EventKind::TooManyOpenFiles);
+    Some(Line {
+        kind: program.name(),
+        fields: present(fields),
+        symptom: None,
+        event,
+        errno: too_many_files.then(|| errno(24)).flatten(),
+        status: None,
+        truncated: false,
+    })
+}
+
+fn present<const N: usize>(fields: [(&str, Option<String>); N]) -> Vec<(String, String)> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 fn of_error_log(record: ErrorRecord) -> Line {
@@ -108,8 +190,9 @@ fn of_error_log(record: ErrorRecord) -> Line {
     ];
     Line {
         kind: "error-log",
-        fields: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        fields: present(fields),
         symptom: record.symptom(),
+        event: None,
         errno: record.linux_errno().and_then(errno),
         status: None,
         truncated: record.truncated,
@@ -127,8 +210,9 @@ fn of_stderr(record: StderrRecord) -> Line {
     ];
     Line {
         kind: "nginx-stderr",
-        fields: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        fields: present(fields),
         symptom: record.symptom(),
+        event: None,
         errno: record.errno.and_then(errno),
         status: None,
         truncated: false,

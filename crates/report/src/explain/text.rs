@@ -134,7 +134,13 @@ fn line(page: &mut Page, it: &Line) {
             page.put("", &format!("{number} {name}"), BOLD);
             page.put("  ", meaning, PLAIN);
         }
-        (None, None) => page.put("", "no failure of an upstream by itself", BOLD),
+        (None, None) => match &it.event {
+            Some(event) => {
+                page.put("", event.kind.name(), BOLD);
+                page.put("  ", &format!("what a line of {} tells", it.kind), PLAIN);
+            }
+            None => page.put("", "no failure of an upstream by itself", BOLD),
+        },
     }
     if let Some(it) = it.errno {
         page.put(&format!("  {} {}: ", it.number, it.name), it.meaning, PLAIN);
