@@ -165,7 +165,11 @@ impl Format {
                     },
                 };
                 let escaped = self.escape == Escape::Json && is_escaped_quote(tail, end);
-                if !escaped && tail[end..].starts_with(&next.literal) && part.shape.fits(&tail[..end]) {
+                if !escaped
+                    && tail[end..].starts_with(&next.literal)
+                    && part.shape.fits(&tail[..end])
+                    && !part.shape.goes_on(tail, end, &next.literal, false)
+                {
                     break;
                 }
                 if !escaped && self.escape != Escape::None && tail.get(end) == Some(&b'"')
@@ -249,6 +253,17 @@ impl Shape {
             Shape::TimeLocal => value.len() <= 1 || access_time::time_local(value).is_some(),
         }
     }
+
+    /// Whether a list without quotes, which could end at `end`, has another group behind its ` : `. An empty last group leaves
+    /// two spaces, unless something has trimmed them.
+    fn goes_on(self, text: &[u8], end: usize, next: &[u8], trimmed: bool) -> bool {
+        if !matches!(self, Shape::NumberList | Shape::AddressList) || next.first() != Some(&b' ') {
+            return false;
+        }
+        let (value, rest) = text.split_at(end);
+        let in_separator = value.ends_with(b" :") && rest.len() > 1 && !rest.starts_with(b"  ");
+        !next.starts_with(b" :") && (rest.starts_with(b" : ") || in_separator && !trimmed)
+    }
 }
 
 struct Reader<'r, 'a> {
@@ -289,7 +304,10 @@ impl Reader<'_, '_> {
             let value = &self.line[start..end];
             let escaped =
                 self.format.escape == Escape::Json && is_escaped_quote(&self.line[start..], end - start);
-            if !escaped && shape.fits(value) && !self.list_goes_on(shape, start, end, &next.literal) {
+            if !escaped
+                && shape.fits(value)
+                && !shape.goes_on(&self.line[start..], end - start, &next.literal, self.lenient)
+            {
                 self.values.push(value);
                 if self.read(part + 1, end) {
                     return true;
@@ -305,18 +323,6 @@ impl Reader<'_, '_> {
             }
             end += 1;
         }
-    }
-
-    /// Whether a list without quotes has another group behind its ` : `. An empty last group leaves two spaces.
-    fn list_goes_on(&self, shape: Shape, start: usize, end: usize, next: &[u8]) -> bool {
-        let is_list = matches!(shape, Shape::NumberList | Shape::AddressList);
-        let rest = &self.line[end..];
-        let in_separator =
-            self.line[start..end].ends_with(b" :") && rest.len() > 1 && !rest.starts_with(b"  ");
-        is_list
-            && next.starts_with(b" ")
-            && !next.starts_with(b" :")
-            && (rest.starts_with(b" : ") || in_separator && !self.lenient)
     }
 
     /// The end of the literal, if the line has it at `at`.

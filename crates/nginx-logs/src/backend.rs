@@ -5,7 +5,8 @@
 //! applications can quote any of these lines. What an event means for a failing request is not decided here.
 //!
 //! Wordings were checked against PHP-FPM 8.2, gunicorn 20.1, uWSGI 2.0.21, Node 20, HAProxy 2.6, systemd 252
-//! and Linux 6.1, or read in their sources; older and newer variants are named where they differ.
+//! and Linux 6.1, or read in their sources; older and newer variants are named where they differ. Tomcat, Puma, Unicorn and
+//! systemd 208 to 257 are known from their sources and from logs that people have published.
 
 mod header;
 mod servers;
@@ -83,6 +84,11 @@ event_kinds! {
     RequestTooLarge { size_bytes: u64, max_bytes: u64 } = "request-too-large",
     /// uwsgi: the socket's accept queue is full.
     ListenQueueFull { address: String, queued: u64, limit: u64 } = "listen-queue-full",
+    /// Tomcat: all threads of a connector are busy.
+    ThreadPoolExhausted { limit: Option<u32> } = "thread-pool-exhausted",
+    /// HAProxy: a request or a connection ended before its time. `termination` is its two or four letters: who ended it, and in
+    /// which phase. `status` is absent for TCP.
+    SessionFailed { proxy: String, server: String, status: Option<u16>, termination: String } = "session-failed",
     /// HAProxy: a health check took a server out.
     ServerDown { proxy: String, server: String, reason: Option<String> } = "server-down",
     /// HAProxy: no server of a backend is left.
@@ -145,7 +151,9 @@ event_kinds! {
 /// What a line tells, if it is one of those known. A carrier's header (time, host, tag) may stand before it.
 pub fn event(message: &str) -> Option<Event> {
     let header = header(message);
-    system::event(header.message).or_else(|| servers::event(header.message, &header))
+    system::event(header.message)
+        .or_else(|| servers::event(header.message, &header))
+        .or_else(|| servers::logged_event(&header))
 }
 
 /// The text between two markers, the first one at the beginning.

@@ -50,7 +50,9 @@ fn a_line_of_any_carrier_is_understood() {
         format!("2026-05-02T13:02:04.123456789Z stderr F {REFUSED}"),
         format!("[pod/web-0/nginx] {REFUSED}"),
         format!("<187>1 2026-05-02T13:02:04Z web-1 nginx 7 - - {REFUSED}"),
-        format!(r#"{{"__REALTIME_TIMESTAMP":"1777726924000000","SYSLOG_IDENTIFIER":"nginx","MESSAGE":"{in_json}"}}"#),
+        format!(
+            r#"{{"__REALTIME_TIMESTAMP":"1777726924000000","SYSLOG_IDENTIFIER":"nginx","MESSAGE":"{in_json}"}}"#
+        ),
     ] {
         assert_eq!(json(&line), plain, "{line}");
     }
@@ -77,7 +79,12 @@ fn a_line_of_a_backend_gives_its_event_and_its_causes() {
             "worker-timeout",
             "backend-worker-timeout",
         ),
-        ("Error: listen EADDRINUSE: address already in use :::3000", "app", "bind-failed", "backend-port-conflict"),
+        (
+            "Error: listen EADDRINUSE: address already in use :::3000",
+            "app",
+            "bind-failed",
+            "backend-port-conflict",
+        ),
     ] {
         let shown = json(line);
         assert_eq!((&shown["log"], &shown["event"]["event"]), (&log.into(), &event.into()), "{shown}");

@@ -26,7 +26,80 @@ pub fn header(line: &str) -> Header<'_> {
     strip_syslog(&mut header);
     strip_bracketed_time(&mut header);
     strip_level(&mut header);
+    if header.level.is_none() {
+        strip_logger(&mut header);
+    }
     header
+}
+
+/// What loggers call their levels.
+const LEVELS: [&str; 20] = [
+    "TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "ALERT",
+    "EMERG", "FINE", "FINER", "FINEST", "CONFIG", "UNKNOWN", "ERR", "CRIT", "PANIC",
+];
+
+/// Time and level of an application's logger: `2026-11-20 15:00:00,123 [main] ERROR c.e.Shop - text` (Log4j, Logback),
+/// `20-Nov-2026 15:00:00.123 SEVERE [main] org.apache.x.Y.z text` (Tomcat), `2026/11/20 15:00:00 text` (Go),
+/// `E, [2026-11-20T15:00:00.123456 #7] ERROR -- : text` (Ruby), `ERROR:root:text` (Python).
+fn strip_logger(header: &mut Header<'_>) {
+    let line = header.message;
+    // The kernel begins some of its own lines like that.
+    let level = line.split_once(':').filter(|it| LEVELS.contains(&it.0) && !it.1.starts_with(" task "));
+    if let Some((level, rest)) = level {
+        // `SEVERE: text`, `ERROR:    text`, `ERROR:django.request:text`.
+        let text = match rest.split_once(':') {
+            Some((name, text)) if !rest.starts_with(' ') && !name.contains(' ') => text,
+            _ => rest.trim_start(),
+        };
+        (header.level, header.message) = (Some(level), text);
+        return;
+    }
+    let of_ruby = line.get(1..4) == Some(", [");
+    let Some(rest) = behind_time(if of_ruby { &line[4..] } else { line }) else { return };
+    // The level is one of the next words, behind a thread, a process or a bar.
+    let mut after = rest;
+    for index in 0..5 {
+        let word_end = after.find(' ').unwrap_or(after.len());
+        let word = after[..word_end].trim_matches(['[', ']', ':', '|', '(', ')']);
+        // In small letters it can be a word of the text.
+        let marked = index == 0 || word.len() < word_end;
+        if LEVELS.iter().any(|it| *it == word || marked && it.eq_ignore_ascii_case(word)) {
+            let text = after[word_end..].trim_start();
+            // Tomcat and Spring name the thread behind it.
+            let text = text.strip_prefix("-- : ").unwrap_or(text);
+            let text = text.strip_prefix('[').and_then(|it| it.split_once("] ")).map_or(text, |it| it.1);
+            (header.level, header.message) = (Some(word), text.trim_start_matches([':', '-', '|', ' ']));
+            return;
+        }
+        if word_end == after.len() {
+            break;
+        }
+        after = after[word_end..].trim_start();
+    }
+    header.message = rest;
+}
+
+/// What follows `2026-11-20 15:00:00,123`, `2026/11/20 15:00:00`, `2026-11-20T15:00:00.123456+01:00`, `20-Nov-2026
+/// 15:00:00.123`.
+fn behind_time(line: &str) -> Option<&str> {
+    let bytes = line.as_bytes();
+    let digits =
+        |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|it| it.iter().all(u8::is_ascii_digit));
+    let numeric = digits(0..4)
+        && digits(5..7)
+        && digits(8..10)
+        && matches!((bytes[4], bytes[7]), (b'-', b'-') | (b'/', b'/'));
+    let named = digits(0..2) && digits(7..11) && (bytes[2], bytes[6]) == (b'-', b'-');
+    let clock = if numeric { 11 } else { 12 };
+    if !(numeric || named) || !digits(clock..clock + 2) || bytes.get(clock + 2) != Some(&b':') {
+        return None;
+    }
+    // The time ends at the next space or bracket; a zone may stand behind a space.
+    let rest = line.get(clock..)?;
+    let rest = &rest[rest.find([' ', ']'])?..];
+    let rest = rest.trim_start_matches([']', ' ']);
+    let zone = rest.split_once(' ').filter(|it| it.0.len() == 5 && it.0.starts_with(['+', '-']));
+    Some(zone.map_or(rest, |it| it.1))
 }
 
 /// `<4>` of syslog and of /dev/kmsg's `4,1234,5678901,-;`.

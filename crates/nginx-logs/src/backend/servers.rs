@@ -1,4 +1,4 @@
-//! Lines of application servers: PHP-FPM, gunicorn, uwsgi, Node, Python, Java, Go, HAProxy.
+//! Lines of application servers: PHP-FPM, gunicorn, uwsgi, Puma, Unicorn, Tomcat, Node, Python, Java, Go, HAProxy.
 
 use super::{Event, EventKind, Header, between, number_at};
 
@@ -7,10 +7,153 @@ pub(super) fn event(message: &str, header: &Header<'_>) -> Option<Event> {
         .or_else(|| gunicorn(message, header))
         .or_else(|| uwsgi(message))
         .or_else(|| haproxy(message))
+        .or_else(|| haproxy_session(message))
+        .or_else(|| ruby(message))
         .or_else(|| bind_failed(message))
         .or_else(|| listening(message))
         .or_else(|| uncaught(message))
         .or_else(|| too_many_open_files(message))
+}
+
+/// What an application's logger wrote behind its time, level and name. The text can quote anything, so only that counts which
+/// a language's own runtime words.
+pub(super) fn logged_event(header: &Header<'_>) -> Option<Event> {
+    // HAProxy's level stands before words of its own, gunicorn's and PHP-FPM's as well.
+    header.level?;
+    let message = header.message;
+    let said = |text: &str| {
+        tomcat(text).or_else(|| bind_failed(text)).or_else(|| uncaught(text)).filter(|_| !text.is_empty())
+    };
+    // `c.e.Shop - text`, `c.e.Shop : text`, `org.apache.catalina.core.StandardService.initInternal text`.
+    let behind = |separator: &str| message.split_once(separator).and_then(|it| said(it.1));
+    said(message)
+        .or_else(|| behind(" - "))
+        .or_else(|| behind(" : "))
+        .or_else(|| behind(" ").filter(|_| is_java_name(message)))
+}
+
+/// Whether the first word is a class or a method with its package.
+fn is_java_name(message: &str) -> bool {
+    let word = message.split(' ').next().unwrap_or_default();
+    word.split('.').count() >= 3
+        && word.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_' | b'$'))
+}
+
+/// Source: org.apache.catalina and org.apache.tomcat.util.
+fn tomcat(message: &str) -> Option<Event> {
+    let full = message
+        .strip_prefix("All threads (")
+        .filter(|it| it.contains(") are currently busy"))
+        .or_else(|| message.strip_prefix("Maximum number of threads ("));
+    if let Some(limit) = full {
+        return plain(EventKind::ThreadPoolExhausted { limit: number_at(limit) });
+    }
+    let refused = [
+        "Failed to initialize connector [",
+        "Failed to initialize component [",
+        "Failed to start connector [",
+    ];
+    if refused.iter().any(|start| message.starts_with(start)) {
+        return plain(EventKind::StartFailed { unit: None, why: message.to_owned() });
+    }
+    // `Server startup in [1234] milliseconds`; without brackets before Tomcat 9.
+    if message.starts_with("Server startup in ") {
+        return plain(EventKind::Listening { address: None });
+    }
+    // `Starting ProtocolHandler` comes before; `Stopping service [Catalina]`.
+    if message.starts_with("Stopping service [") || message.starts_with("Stopping service Catalina") {
+        return plain(EventKind::Stopping);
+    }
+    // `Servlet.service() for servlet [x] in context with path [] threw exception […] with root cause`.
+    (message.starts_with("Servlet.service() for servlet ") && message.contains(" threw exception"))
+        .then(|| Event { pid: None, kind: EventKind::UncaughtError { text: message.to_owned() } })
+}
+
+/// Source: Puma's lib/puma/cluster.rb, Unicorn's lib/unicorn/http_server.rb.
+fn ruby(message: &str) -> Option<Event> {
+    // Puma's cluster writes its process before the text.
+    let message = match message.strip_prefix('[').and_then(|it| it.split_once("] ")) {
+        Some((pid, rest)) if pid.bytes().all(|it| it.is_ascii_digit()) => rest,
+        _ => message,
+    };
+    if let Some(rest) = message.strip_prefix("! Terminating timed out worker") {
+        return Some(Event {
+            pid: rest.rsplit_once(": ").and_then(|it| number_at(it.1)),
+            kind: EventKind::WorkerTimeout,
+        });
+    }
+    if let Some(rest) = message.strip_prefix("- Worker ") {
+        let (worker, rest) = rest.split_once(' ')?;
+        let started = rest.contains(" booted") && number_at::<u32>(worker).is_some();
+        let pid =
+            rest.split_once("(PID: ").or_else(|| rest.split_once("(pid: ")).and_then(|it| number_at(it.1));
+        return started.then_some(Event { pid, kind: EventKind::WorkerStarted });
+    }
+    if let Some(address) = message.strip_prefix("* Listening on ") {
+        return plain(EventKind::Listening { address: Some(address.to_owned()) });
+    }
+    if message.starts_with("- Gracefully shutting down workers")
+        || message.starts_with("- Gracefully stopping")
+    {
+        return plain(EventKind::Stopping);
+    }
+    // Unicorn: `worker=0 PID:77 timeout (61s > 60s), killing`.
+    if let Some((_, rest)) = message.strip_prefix("worker=").and_then(|it| it.split_once(" PID:")) {
+        let killed = rest.contains(" timeout (") && rest.ends_with("), killing");
+        return killed.then(|| Event { pid: number_at(rest), kind: EventKind::WorkerTimeout });
+    }
+    // `reaped #<Process::Status: pid 77 SIGKILL (signal 9)> worker=0`.
+    if let Some(rest) = message.strip_prefix("reaped #<Process::Status: pid ") {
+        let signal = rest.split_once("(signal ").and_then(|it| number_at(it.1));
+        let code = rest.split_once(" exit ").and_then(|it| number_at(it.1));
+        let worker = rest.split_once("worker=").and_then(|it| number_at(it.1));
+        let died = signal.is_some() || code.is_some_and(|it: i32| it != 0);
+        return died
+            .then(|| Event { pid: number_at(rest), kind: EventKind::WorkerDied { worker, signal, code } });
+    }
+    None
+}
+
+/// `10.0.0.9:51234 [20/Nov/2026:15:00:00.123] fe be/s1 0/0/1/-1/2 503 217 - - SC-- 1/1/0/0/3 0/0 "GET / HTTP/1.1"`, and the
+/// shorter one of TCP. Source: HAProxy's configuration manual, "HTTP log format" and "Session state at disconnection".
+fn haproxy_session(message: &str) -> Option<Event> {
+    let (client, rest) = message.split_once(" [")?;
+    let (time, rest) = rest.split_once("] ")?;
+    if client.contains(' ')
+        || !client.contains(':')
+        || time.len() != 24
+        || !time.is_ascii()
+        || time.as_bytes()[20] != b'.'
+    {
+        return None;
+    }
+    let mut words = rest.split(' ');
+    let (_frontend, backend, timers) = (words.next()?, words.next()?, words.next()?);
+    let (proxy, server) = backend.split_once('/')?;
+    let rest: Vec<&str> = words.take(5).collect();
+    let (status, termination) = match rest.as_slice() {
+        // Status, bytes, two cookies, state.
+        [status, _, _, _, state] if state.len() == 4 && timers.split('/').count() == 5 => {
+            (status.parse().ok(), *state)
+        }
+        // Bytes, state.
+        [_, state, ..] if state.len() == 2 && timers.split('/').count() == 3 => (None, *state),
+        _ => return None,
+    };
+    // `-` where it ended as it should; `L` where HAProxy answered itself.
+    let failed = matches!(
+        termination.as_bytes()[0],
+        b'C' | b'S' | b'P' | b'R' | b'I' | b'D' | b'U' | b'K' | b'c' | b's'
+    );
+    failed.then(|| Event {
+        pid: None,
+        kind: EventKind::SessionFailed {
+            proxy: proxy.to_owned(),
+            server: server.to_owned(),
+            status,
+            termination: termination.to_owned(),
+        },
+    })
 }
 
 fn plain(kind: EventKind) -> Option<Event> {
@@ -129,8 +272,17 @@ fn gunicorn(message: &str, header: &Header<'_>) -> Option<Event> {
         let addresses = rest.rsplit_once(" (").map_or(rest, |it| it.0);
         return plain(EventKind::Listening { address: Some(addresses.to_owned()) });
     }
-    if message == "Shutting down: Master" || message == "Handling signal: term" {
+    let stops =
+        ["Shutting down: Master", "Handling signal: term", "Handling signal: quit", "Handling signal: int"];
+    if stops.contains(&message) {
         return plain(EventKind::Stopping);
+    }
+    if message == "Exception in worker process" {
+        return plain(EventKind::UncaughtError { text: message.to_owned() });
+    }
+    // uvicorn's own supervisor.
+    if let Some(pid) = between(message, "Child process [", "] died") {
+        return died(pid.parse().ok(), None, None);
     }
     if let Some(why) = message.strip_prefix("Reason: ").filter(|_| message.contains("failed to boot")) {
         return plain(EventKind::StartFailed { unit: None, why: why.to_owned() });
@@ -209,6 +361,30 @@ fn uwsgi(message: &str) -> Option<Event> {
         let pid = message.split_once("pid: ").and_then(|it| number_at(it.1));
         return Some(Event { pid, kind: EventKind::WorkerStarted });
     }
+    if let Some(rest) =
+        message.strip_prefix("worker ").filter(|it| it.contains(" lifetime reached, it was running for "))
+    {
+        return number_at::<u32>(rest).and_then(|_| plain(EventKind::WorkerRecycled));
+    }
+    if let Some(rest) = message.strip_prefix("...gracefully killing worker ") {
+        let pid = rest.split_once("(pid: ").and_then(|it| number_at(it.1));
+        return Some(Event { pid, kind: EventKind::WorkerRecycled });
+    }
+    if message.starts_with("SIGINT/SIGQUIT received...") || message.starts_with("SIGINT/SIGTERM received...")
+    {
+        return plain(EventKind::Stopping);
+    }
+    if let Some((_, rest)) = message.strip_prefix("uwsgi socket ").and_then(|it| {
+        it.split_once(" bound to TCP address ").or_else(|| it.split_once(" bound to UNIX address "))
+    }) {
+        return plain(EventKind::Listening { address: rest.split(" fd ").next().map(str::to_owned) });
+    }
+    if let Some(rest) = message.strip_prefix("uWSGI http bound on ") {
+        return plain(EventKind::Listening { address: rest.split(" fd ").next().map(str::to_owned) });
+    }
+    if message.starts_with("unable to load app ") {
+        return plain(EventKind::StartFailed { unit: None, why: message.to_owned() });
+    }
     if message.starts_with("*** no app loaded. GAME OVER")
         || message.starts_with("OOPS ! failed loading app in worker ")
     {
@@ -233,6 +409,30 @@ fn haproxy(message: &str) -> Option<Event> {
     if let Some(rest) = message.strip_suffix(" has no server available!") {
         let proxy = rest.strip_prefix("backend ").or_else(|| rest.strip_prefix("proxy "))?;
         return plain(EventKind::NoServerAvailable { proxy: proxy.trim_matches('\'').to_owned() });
+    }
+    // `Current worker (77) exited with code 139 (Segmentation fault)`; `#1` since 1.9.
+    if let Some(rest) = message.strip_prefix("Current worker ") {
+        let (pid, rest) = rest.split_once('(')?.1.split_once(") exited with code ")?;
+        let code: i32 = number_at(rest)?;
+        // Beyond 128 stands the signal.
+        let kind = EventKind::WorkerDied {
+            worker: None,
+            signal: (code > 128).then(|| code - 128),
+            code: (code <= 128).then_some(code),
+        };
+        return (code != 0).then(|| Event { pid: pid.parse().ok(), kind });
+    }
+    if message == "Fatal errors found in configuration."
+        || message.starts_with("Error(s) found in configuration file")
+    {
+        return plain(EventKind::StartFailed { unit: None, why: message.to_owned() });
+    }
+    if let Some(proxy) = message.strip_prefix("Proxy ") {
+        return match proxy.split_once(' ')?.1 {
+            "started." => plain(EventKind::Listening { address: None }),
+            rest if rest.starts_with("stopped ") => plain(EventKind::Stopping),
+            _ => None,
+        };
     }
     if message.starts_with("Binding [") || message.starts_with("Starting ") {
         let (_, rest) = message.split_once(": cannot bind socket")?;
@@ -280,6 +480,17 @@ fn bind_failed(message: &str) -> Option<Event> {
     if let Some(rest) = message.strip_suffix(": bind: address already in use") {
         return failed(rest.rsplit_once("listen tcp ").map(|it| it.1));
     }
+    // Go without the right to bind, Puma and Unicorn.
+    if let Some(rest) = message.strip_suffix(": bind: permission denied") {
+        return failed(rest.rsplit_once("listen tcp ").map(|it| it.1));
+    }
+    if let Some((_, rest)) = message.split_once("Address already in use - bind(2) for ") {
+        let words = rest.trim_end_matches(" (Errno::EADDRINUSE)").trim_matches('"').replace("\" port ", ":");
+        return failed(Some(&words));
+    }
+    if message.starts_with("adding listener failed addr=") && message.ends_with("(in use)") {
+        return failed(message.split(['=', ' ']).nth(3));
+    }
     // Python, Java, Ruby.
     let whole = message.strip_prefix("Caused by: ").unwrap_or(message);
     let names = [
@@ -313,8 +524,32 @@ fn uncaught(message: &str) -> Option<Event> {
         "Exception in thread \"",
         "Uncaught ",
         "thread 'main' panicked",
+        // Go's runtime, Node, Python's interpreter, the Java virtual machine.
+        "fatal error: ",
+        "FATAL ERROR: ",
+        "Fatal Python error: ",
+        "# A fatal error has been detected by the Java Runtime Environment",
+        "Terminating due to java.lang.OutOfMemoryError",
+        "http: panic serving ",
+        "[UnhandledPromiseRejection: ",
     ];
     if starts.iter().any(|start| message.starts_with(start)) {
+        return error(message);
+    }
+    // `(node:77) UnhandledPromiseRejectionWarning: …`.
+    if message.starts_with("(node:") && message.contains(") UnhandledPromiseRejectionWarning: ") {
+        return error(message);
+    }
+    // Ruby: `app.rb:3:in `call': undefined method 'x' (NoMethodError)`, and what a request of Rails ends in.
+    let of_ruby = message.strip_suffix(')').and_then(|it| it.rsplit_once(" ("));
+    if let Some((text, class)) = of_ruby
+        && text.contains(".rb:")
+        && text.contains(":in ")
+        && (class.ends_with("Error") || class.ends_with("Exception"))
+    {
+        return error(message);
+    }
+    if message == "MemoryError" {
         return error(message);
     }
     // `TypeError: …`, `django.core.exceptions.ImproperlyConfigured: …`, `Error [ERR_X]: …`, `Caused by:

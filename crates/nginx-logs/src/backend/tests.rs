@@ -399,3 +399,263 @@ fn times_are_read_from_the_front_of_a_line() {
         "2026-11-20T14:00:01Z".parse().ok()
     );
 }
+
+#[test]
+fn tomcat_says_that_it_cannot_go_on() {
+    // Tomcat 7 and before, in two lines; the second is this one.
+    says(
+        "SEVERE: All threads (200) are currently busy, waiting. Increase maxThreads (200) or check the servlet status",
+        None,
+        EventKind::ThreadPoolExhausted { limit: Some(200) },
+    );
+    named(
+        "20-Nov-2026 15:00:00.123 SEVERE [main] org.apache.catalina.core.StandardService.initInternal Failed to initialize \
+         connector [Connector[HTTP/1.1-8080]]",
+        "start-failed",
+    );
+    named(
+        "20-Nov-2026 15:00:00.123 SEVERE [http-nio-8080-exec-7] org.apache.catalina.core.StandardWrapperValve.invoke \
+         Servlet.service() for servlet [api] in context with path [] threw exception [Handler dispatch failed] with root cause",
+        "uncaught-error",
+    );
+    named(
+        "20-Nov-2026 15:00:00.123 INFO [main] org.apache.catalina.startup.Catalina.start Server startup in [4711] milliseconds",
+        "listening",
+    );
+    nothing(
+        "20-Nov-2026 15:00:00.123 INFO [main] org.apache.coyote.AbstractProtocol.init Initializing ProtocolHandler",
+    );
+}
+
+#[test]
+fn a_logger_stands_before_what_the_runtime_says() {
+    named(
+        "2026-11-20 15:00:00,123 [http-nio-8080-exec-1] ERROR c.e.Shop - java.lang.OutOfMemoryError: Java heap space",
+        "uncaught-error",
+    );
+    named(
+        "2026-11-20T15:00:00.123+01:00 ERROR 1 --- [main] o.s.b.SpringApplication : java.net.BindException: Address already in use",
+        "bind-failed",
+    );
+    named(
+        "2026/11/20 15:00:00 http: panic serving 10.0.0.9:51234: runtime error: index out of range [3]",
+        "uncaught-error",
+    );
+    named("2026/11/20 15:00:00 listen tcp :80: bind: permission denied", "bind-failed");
+    // What an application quotes is its own text.
+    nothing("2026-11-20 15:00:00,123 [main] INFO c.e.Shop - WORKER TIMEOUT (pid:107)");
+    nothing("2026-11-20 15:00:00,123 [main] INFO c.e.Shop - no Error: here");
+}
+
+#[test]
+fn the_level_and_the_text_of_a_logger_are_told_apart() {
+    for (line, level, message) in [
+        ("2026-11-20 15:00:00,123 [main] ERROR c.e.Shop - x", Some("ERROR"), "c.e.Shop - x"),
+        ("20-Nov-2026 15:00:00.123 SEVERE [main] org.a.B.c x", Some("SEVERE"), "org.a.B.c x"),
+        ("2026/11/20 15:00:00 x y", None, "x y"),
+        ("E, [2026-11-20T15:00:00.123456 #7] ERROR -- : x", Some("ERROR"), "x"),
+        ("ERROR:root:x y", Some("ERROR"), "x y"),
+        ("INFO:     Application startup complete.", Some("INFO"), "Application startup complete."),
+        ("2026-11-20 15:00:00 +0100 [warn] x", Some("warn"), "x"),
+        ("2026-11-20T15:00:00.123456Z  INFO app::server: x", Some("INFO"), "app::server: x"),
+        ("no time at all", None, "no time at all"),
+    ] {
+        let header = header(line);
+        assert_eq!((header.level, header.message), (level, message), "{line}");
+    }
+}
+
+#[test]
+fn haproxy_says_how_a_session_ended() {
+    let ended = |server: &str, status, termination: &str| EventKind::SessionFailed {
+        proxy: "be".to_owned(),
+        server: server.to_owned(),
+        status,
+        termination: termination.to_owned(),
+    };
+    says(
+        "10.0.0.9:51234 [20/Nov/2026:15:00:00.123] fe be/s1 0/0/-1/-1/0 503 217 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\"",
+        None,
+        ended("s1", Some(503), "SC--"),
+    );
+    says(
+        "Nov 20 15:00:00 lb haproxy[7]: 10.0.0.9:51234 [20/Nov/2026:15:00:00.123] fe~ be/s1 0/0/1/-1/60001 504 217 - - sH-- \
+         1/1/0/0/0 0/0 {a.example} \"GET / HTTP/1.1\"",
+        None,
+        ended("s1", Some(504), "sH--"),
+    );
+    says(
+        "::1:51234 [20/Nov/2026:15:00:00.123] fe be/s1 0/0/50001 212 cD 0/0/0/0/0 0/0",
+        None,
+        ended("s1", None, "cD"),
+    );
+    nothing(
+        "10.0.0.9:51234 [20/Nov/2026:15:00:00.123] fe be/s1 0/0/1/1/2 200 217 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+    );
+    says(
+        "[ALERT]    (1) : Current worker (77) exited with code 139 (Segmentation fault)",
+        Some(77),
+        EventKind::WorkerDied { worker: None, signal: Some(11), code: None },
+    );
+    named("Proxy fe started.", "listening");
+}
+
+#[test]
+fn ruby_servers_say_what_happened_to_their_workers() {
+    says("[4] ! Terminating timed out worker: 6", Some(6), EventKind::WorkerTimeout);
+    says(
+        "[1] ! Terminating timed out worker (Worker 0 failed to check in within 60 seconds): 77",
+        Some(77),
+        EventKind::WorkerTimeout,
+    );
+    says("[1] - Worker 0 (PID: 77) booted in 0.01s, phase: 0", Some(77), EventKind::WorkerStarted);
+    says(
+        "E, [2026-11-20T15:00:00.123456 #1] ERROR -- : worker=0 PID:77 timeout (61s > 60s), killing",
+        Some(77),
+        EventKind::WorkerTimeout,
+    );
+    says(
+        "E, [2026-11-20T15:00:00.123456 #1] ERROR -- : reaped #<Process::Status: pid 77 SIGKILL (signal 9)> worker=0",
+        Some(77),
+        EventKind::WorkerDied { worker: Some(0), signal: Some(9), code: None },
+    );
+    named("app.rb:3:in `call': undefined method `x' for nil:NilClass (NoMethodError)", "uncaught-error");
+    says(
+        "Address already in use - bind(2) for \"0.0.0.0\" port 3000 (Errno::EADDRINUSE)",
+        None,
+        EventKind::BindFailed { address: Some("0.0.0.0:3000".to_owned()) },
+    );
+}
+
+#[test]
+fn a_runtime_that_gives_up_is_known() {
+    for line in [
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        "(node:77) UnhandledPromiseRejectionWarning: Error: connect ECONNREFUSED 127.0.0.1:5432",
+        "fatal error: all goroutines are asleep - deadlock!",
+        "Fatal Python error: Segmentation fault",
+        "Terminating due to java.lang.OutOfMemoryError: Java heap space",
+        "# A fatal error has been detected by the Java Runtime Environment:",
+        "MemoryError",
+    ] {
+        named(line, "uncaught-error");
+    }
+}
+
+#[test]
+fn uwsgi_says_where_it_listens_and_why_it_stops() {
+    says(
+        "uwsgi socket 0 bound to TCP address 127.0.0.1:3031 fd 3",
+        None,
+        EventKind::Listening { address: Some("127.0.0.1:3031".to_owned()) },
+    );
+    named("worker 1 lifetime reached, it was running for 61 second(s)", "worker-recycled");
+    named("...gracefully killing worker 1 (pid: 77)...", "worker-recycled");
+    named("SIGINT/SIGTERM received...killing workers...", "stopping");
+    named("unable to load app 0 (mountpoint='') (callable not found or import error)", "start-failed");
+}
+
+#[test]
+fn older_kernels_word_it_otherwise() {
+    says(
+        "Killed process 123, UID 48, (httpd) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB",
+        Some(123),
+        EventKind::OomKill { comm: "httpd".to_owned(), cgroup: None, constraint: None },
+    );
+    says(
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [php-fpm:77]",
+        Some(77),
+        EventKind::TaskBlocked { comm: "php-fpm".to_owned(), seconds: 22 },
+    );
+    says(
+        "nginx[77]: unhandled level 2 translation fault (11) at 0x00000000, esr 0x92000046",
+        Some(77),
+        EventKind::Segfault { comm: "nginx".to_owned() },
+    );
+}
+
+#[test]
+fn every_version_of_systemd_is_understood() {
+    let unit = || "app.service".to_owned();
+    says(
+        "app.service: main process exited, code=exited, status=1/FAILURE",
+        None,
+        EventKind::UnitExited { unit: unit(), code: "exited".to_owned(), status: "1/FAILURE".to_owned() },
+    );
+    says(
+        "Unit app.service entered failed state.",
+        None,
+        EventKind::UnitFailed { unit: unit(), result: String::new() },
+    );
+    let again = || EventKind::RestartScheduled { unit: unit(), counter: None };
+    says("app.service holdoff time over, scheduling restart.", None, again());
+    says("app.service: Service hold-off time over, scheduling restart.", None, again());
+    says(
+        "start request repeated too quickly for app.service",
+        None,
+        EventKind::StartLimitHit { unit: unit() },
+    );
+    let timed_out = |phase: &str| EventKind::UnitTimedOut { unit: unit(), phase: phase.to_owned() };
+    says("app.service start operation timed out. Terminating.", None, timed_out("start"));
+    says("app.service stop-sigterm timed out. Killing.", None, timed_out("stop"));
+    named("Dependency failed for app.service - The application.", "start-failed");
+    says(
+        "Killed /system.slice/app.service due to memory pressure for /system.slice being 82.36% > 80.00% for > 20s",
+        None,
+        EventKind::UnitOomKill { unit: unit() },
+    );
+    says(
+        "Process 77 (php-fpm8.2) of user 33 dumped core.",
+        Some(77),
+        EventKind::Segfault { comm: "php-fpm8.2".to_owned() },
+    );
+}
+
+#[test]
+fn refusals_are_known_in_the_journals_words_as_well() {
+    named(
+        "AVC avc:  denied  { connectto } for  pid=5 comm=\"nginx\" path=\"/run/a.sock\" tclass=unix_stream_socket",
+        "avc-denied",
+    );
+    named(
+        "AVC apparmor=\"DENIED\" operation=\"open\" profile=\"nginx\" name=\"/run/a.sock\" pid=5 comm=\"nginx\"",
+        "apparmor-denied",
+    );
+    says(
+        "SELinux is preventing /usr/sbin/nginx from name_connect access on the tcp_socket port 8080.",
+        None,
+        EventKind::AvcDenied {
+            permissions: vec!["name_connect".to_owned()],
+            comm: Some("nginx".to_owned()),
+            source_context: None,
+            target_context: None,
+            class: Some("tcp_socket".to_owned()),
+            name: None,
+            port: Some(8080),
+            permissive: false,
+        },
+    );
+    says(
+        "type=ANOM_ABEND msg=audit(1795183200.123:456): auid=4294967295 uid=33 gid=33 ses=4294967295 pid=77 comm=\"php-fpm\" \
+         exe=\"/usr/sbin/php-fpm\" sig=11 res=1",
+        Some(77),
+        EventKind::Segfault { comm: "php-fpm".to_owned() },
+    );
+}
+
+#[test]
+fn every_beginning_of_a_line_is_harmless() {
+    for line in [
+        "2026-11-20T15:00:00.123+01:00 ERROR 1 --- [main] o.s.b.SpringApplication : x",
+        "E, [2026-11-20T15:00:00.123456 #1] ERROR -- : reaped #<Process::Status: pid 77 SIGKILL (signal 9)> worker=0",
+        "10.0.0.9:51234 [20/Nov/2026:15:00:00.123] fe be/s1 0/0/50001 212 cD 0/0/0/0/0 0/0",
+        "SELinux is preventing /usr/sbin/nginx from name_connect access on the tcp_socket port 8080.",
+        "20-Nov-2026 15:00:00.123 SEVERE [main] org.apache.x Y \u{e4}\u{f6}",
+        "Killed process 123, UID 48, (httpd) total-vm:1kB",
+    ] {
+        for (end, _) in line.char_indices() {
+            let _ = event(&line[..end]);
+            let _ = event(&format!("{}\u{e4}", &line[..end]));
+        }
+    }
+}

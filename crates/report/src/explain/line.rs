@@ -34,7 +34,8 @@ impl Line {
         if let Some(event) = &self.event {
             return super::causes_named(causes_behind(&event.kind));
         }
-        let of = |wanted: &str| self.fields.iter().find(|(name, _)| name == wanted).map(|(_, it)| it.as_str());
+        let of =
+            |wanted: &str| self.fields.iter().find(|(name, _)| name == wanted).map(|(_, it)| it.as_str());
         let on_unix = of("peer").map(|it| it.starts_with("unix:"));
         let fastcgi = of("scheme").map(|it| it == "fastcgi");
         let possible = |it: &&Cause| match it.id {
@@ -54,8 +55,12 @@ impl Line {
 /// The causes that an event of a backend, of the kernel or of the service manager tells of.
 fn causes_behind(event: &EventKind) -> &'static [&'static str] {
     match event {
+        EventKind::ThreadPoolExhausted { .. } => &["worker-pool-exhausted", "backend-hung"],
+        EventKind::SessionFailed { .. } => &["backend-not-running", "backend-hung", "backend-aborts-request"],
         EventKind::MaxChildrenReached { .. } | EventKind::PoolBusy { .. } => &["php-fpm-pool-exhausted"],
-        EventKind::RequestTimedOut { .. } | EventKind::RequestSlow { .. } => &["backend-slow", "backend-hung"],
+        EventKind::RequestTimedOut { .. } | EventKind::RequestSlow { .. } => {
+            &["backend-slow", "backend-hung"]
+        }
         EventKind::ChildSignalled { signal: 9, .. } | EventKind::WorkerDied { signal: Some(9), .. } => {
             &["backend-oom-killed", "backend-crashed"]
         }

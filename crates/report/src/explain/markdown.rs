@@ -127,7 +127,9 @@ fn log_line(out: &mut String, it: &Line) {
             title(out, &format!("{number} {name}"));
             paragraph(out, meaning);
         }
-        (None, None) => title(out, it.event.as_ref().map_or("no failure of an upstream by itself", |it| it.kind.name())),
+        (None, None) => {
+            title(out, it.event.as_ref().map_or("no failure of an upstream by itself", |it| it.kind.name()))
+        }
     }
     if let Some(it) = it.errno {
         paragraph(out, &format!("{} {}: {}", it.number, it.name, it.meaning));
