@@ -5,6 +5,7 @@
 //! unread, with the reason.
 
 mod backend_list;
+pub mod follow;
 pub mod formats;
 mod host;
 pub mod input;
