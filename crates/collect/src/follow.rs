@@ -214,7 +214,7 @@ impl Follower {
         };
         let now = Instant::now();
         let names = follower.options.names.clone();
-        let paths = names.iter().map(|it| std::path::absolute(it)).collect::<io::Result<Vec<_>>>()?;
+        let paths = names.iter().map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
         for (name, path) in names.into_iter().zip(&paths) {
             if name == "-" {
                 follower.logs.push(Log::standard_input()?);
