@@ -92,6 +92,7 @@ Examples:
   why502 logs error.log access.log --since 14:30
   why502 logs /var/log/nginx/ --by url --status 5xx
   kubectl logs deploy/web | why502 logs -
+  why502 logs --follow --since 10m /var/log/nginx/*.log
   why502 logs journal:nginx.service error.log.*.gz --format html > outage.html
 
 What each log is, is found from its lines: nginx's access and error logs, those
@@ -302,6 +303,14 @@ pub struct Logs {
     /// Counts only requests with these statuses: 502, 5xx, 500-504, or several with commas
     #[arg(long, value_name = "STATUS", value_parser = statuses::parse)]
     pub status: Option<StatusFilter>,
+
+    /// Goes on: prints each failure as it is logged, and a summary each minute; without --since only what comes
+    #[arg(short, long, conflicts_with_all = ["until", "by", "top"])]
+    pub follow: bool,
+
+    /// Where positions in the logs are kept, so that the next run goes on where this one ended
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    pub state: Option<PathBuf>,
 
     /// How many rows of each list are shown [default: 5, on a page of HTML 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]

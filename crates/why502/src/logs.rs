@@ -3,15 +3,20 @@
 use collect::{LogRequest, read_logs};
 use traffic::By;
 
-use crate::arguments::{Field, Logs};
+use crate::arguments::{Field, Logs, ReportFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::follow::{Follow, follow};
+use crate::output;
 use crate::progress;
 use crate::verbs::{WINDOW, show};
-use crate::which_logs::cannot_read;
+use crate::which_logs::{cannot_read, nothing_named};
 
 /// Does what `logs` was asked.
 pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
+    if asked.follow {
+        return followed(asked);
+    }
     let request = request(asked)?;
     let read = progress::with(false, |it| read_logs(&request, it));
     for it in &read.unreadable {
@@ -31,6 +36,33 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
     let mut report = diagnose::diagnose(&read.snapshot);
     report.notes.extend(read.unreadable.iter().map(|it| format!("{} was not read: {}", it.name, it.error)));
     show(&report, &asked.show, asked.top.map(|it| it as usize))
+}
+
+/// The same question, answered as lines come.
+fn followed(asked: &Logs) -> Result<Exit, Failure> {
+    let json = match asked.show.format {
+        ReportFormat::Text => false,
+        ReportFormat::Json => true,
+        _ => {
+            return Err(
+                Failure::new("what is followed has no end, and no page").advise("--format text or json")
+            );
+        }
+    };
+    if asked.which.names.is_empty() {
+        return Err(nothing_named());
+    }
+    let (since, _) = asked.which.window(|_| None)?;
+    follow(Follow {
+        names: asked.which.names.clone(),
+        since,
+        state: asked.state.clone(),
+        formats: asked.which.formats()?,
+        statuses: asked.status.clone(),
+        zone: asked.which.zone(),
+        json,
+        colour: output::colour(asked.show.color),
+    })
 }
 
 fn request(asked: &Logs) -> Result<LogRequest, Failure> {

@@ -6,6 +6,7 @@
 mod arguments;
 mod exit;
 mod failure;
+mod follow;
 mod lab;
 mod logs;
 mod moment;

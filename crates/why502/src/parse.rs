@@ -12,7 +12,7 @@ use crate::arguments::{Parse, RecordFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress;
-use crate::which_logs::cannot_read;
+use crate::which_logs::{cannot_read, nothing_named};
 
 /// What is gathered before it is written.
 const WRITTEN_AT_ONCE_BYTES: usize = 256 << 10;
@@ -23,8 +23,7 @@ const LOGS_SHOWN: usize = 10;
 /// Does what `parse` was asked.
 pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
     if asked.which.names.is_empty() {
-        return Err(Failure::new("no log was named")
-            .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service"));
+        return Err(nothing_named());
     }
     let zone = asked.which.zone();
     let (since, until) = asked.which.window(|_| None)?;

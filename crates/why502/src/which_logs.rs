@@ -64,6 +64,12 @@ impl WhichLogs {
     }
 }
 
+/// Some verbs do not look for logs by themselves.
+pub fn nothing_named() -> Failure {
+    Failure::new("no log was named")
+        .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service")
+}
+
 /// How the verbs name a log that cannot be read; they go on with the others.
 pub fn cannot_read(it: &Unreadable) -> Failure {
     let failure = Failure::new("a log cannot be read").at(&it.name).because(it.error.to_string());
