@@ -12,13 +12,17 @@ mod csv;
 mod entry;
 mod out;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use memchr::memchr;
 
 use crate::access::Format;
-use crate::carrier::{Carried, Carrier, Stream};
+use crate::bytes::split_byte;
+use crate::carrier::{Carried, Carrier, Stream, tidy};
 use crate::error::{entries, looks_like_start, parse, parse_stderr};
+use crate::kind::Signature;
+use crate::signature::signature;
 use crate::{Block, Kind, Program, Shape};
 
 use access::Plan;
@@ -54,6 +58,8 @@ pub struct Options {
     pub raw: bool,
     /// The zone of logs that name none.
     pub zone: TimeZone,
+    /// A time without a year is the latest that is not after this one.
+    pub now: Timestamp,
     /// Nothing before that time.
     pub since: Option<Timestamp>,
     /// Nothing after it.
@@ -82,8 +88,6 @@ pub enum Why {
     NotTheFormat,
     /// It does not begin like an entry of an error log, and continues none.
     NotAnEntry,
-    /// It lacks what the log's carrier puts before each line.
-    NoCarrier,
     /// It is of none of the log's kinds.
     OfNoKind,
     /// It is longer than [`LONGEST_LINE_BYTES`].
@@ -91,8 +95,8 @@ pub enum Why {
 }
 
 impl Why {
-    pub const ALL: [Why; 6] =
-        [Why::UnknownLog, Why::NotTheFormat, Why::NotAnEntry, Why::NoCarrier, Why::OfNoKind, Why::TooLong];
+    pub const ALL: [Why; 5] =
+        [Why::UnknownLog, Why::NotTheFormat, Why::NotAnEntry, Why::OfNoKind, Why::TooLong];
 
     /// What is said of such lines.
     pub fn says(self) -> &'static str {
@@ -100,7 +104,6 @@ impl Why {
             Why::UnknownLog => "the log is of no kind that is known",
             Why::NotTheFormat => "not in the log's log_format",
             Why::NotAnEntry => "no beginning of an entry of the error log, and the continuation of none",
-            Why::NoCarrier => "without what stands before the log's other lines",
             Why::OfNoKind => "of none of the kinds that the log holds",
             Why::TooLong => "longer than 1 MiB",
         }
@@ -196,11 +199,18 @@ pub struct Memory {
     clock: Clock,
     cells: csv::Cells,
     scratch: Vec<u8>,
+    /// Of formats that a log turned out to hold beside its own.
+    plans: Vec<(Format, Arc<Plan>)>,
 }
 
 impl Memory {
     pub fn new(options: &Options) -> Memory {
-        Memory { clock: Clock::new(options.zone.clone()), cells: csv::Cells::default(), scratch: Vec::new() }
+        Memory {
+            clock: Clock::new(options.zone.clone()),
+            cells: csv::Cells::default(),
+            scratch: Vec::new(),
+            plans: Vec::new(),
+        }
     }
 }
 
@@ -208,8 +218,8 @@ impl Memory {
 #[derive(Debug)]
 pub struct Printer {
     shape: Shape,
-    /// One for each kind of the shape that is an access log.
-    plans: Vec<Option<Plan>>,
+    /// Of the formats in the shape.
+    plans: Vec<(Format, Arc<Plan>)>,
     /// What each kind of record begins with, up to the hole for the line number.
     prefixes: Vec<Vec<u8>>,
     options: Options,
@@ -232,8 +242,8 @@ keys! {
 impl Printer {
     /// For the log of that name.
     pub fn new(name: &str, shape: &Shape, options: &Options) -> Printer {
-        let plans = shape.kinds.iter().map(|it| match it {
-            Kind::Access(format) => Some(Plan::new(format)),
+        let plans = shape.kinds.iter().filter_map(|it| match it {
+            Kind::Access(format) => Some((format.clone(), Arc::new(Plan::new(format)))),
             _ => None,
         });
         let prefixes = KINDS.iter().map(|kind| match options.form {
@@ -268,15 +278,15 @@ impl Printer {
             line: 0,
             clock: &mut memory.clock,
             scratch: &mut memory.scratch,
+            plans: &mut memory.plans,
             out: Out::new(&mut part.bytes, &mut memory.cells, self.options.form),
             holes: &mut part.holes,
             counts: &mut part.counts,
             samples: &mut part.samples,
         };
         match self.shape.plain() {
-            Some(Kind::Access(format)) => writer.access_log(format),
-            Some(Kind::Error) => writer.error_log(),
-            _ if self.shape.carrier == Carrier::None => writer.any_lines(),
+            Some(Kind::Access(_)) => writer.access_log(),
+            _ if self.shape.carrier == Carrier::None => writer.plain_lines(),
             _ => writer.carried_lines(),
         }
     }
@@ -302,210 +312,199 @@ struct Writer<'p, 'b> {
     line: u32,
     clock: &'p mut Clock,
     scratch: &'p mut Vec<u8>,
+    plans: &'p mut Vec<(Format, Arc<Plan>)>,
     out: Out<'p>,
     holes: &'p mut Vec<(usize, u32)>,
     counts: &'p mut Counts,
     samples: &'p mut Vec<Sample>,
 }
 
-/// The lines of a block: where each begins, and its bytes without its ending.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut start = 0;
+/// The lines of a block, without their line feeds.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
     std::iter::from_fn(move || {
-        let rest = bytes.get(start..).filter(|it| !it.is_empty())?;
-        let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = (start, without_return(&rest[..end]));
-        start += end + 1;
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, after) = split_byte(rest, b'\n').unwrap_or((rest, b""));
+        rest = after;
         Some(line)
     })
 }
 
-fn without_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
 impl<'b> Writer<'_, 'b> {
-    /// Takes the next line of the block; none for a blank one.
-    fn place(&mut self, at: usize, line: &'b [u8], line_count: usize) -> Option<Place<'b>> {
+    /// Takes the next lines of the block; none for blank ones.
+    fn place(&mut self, line: &'b [u8], line_count: usize) -> Option<Place<'b>> {
         let line_count = u32::try_from(line_count).unwrap_or(u32::MAX);
         let number = self.line;
         self.line = self.line.saturating_add(line_count);
         self.counts.lines += u64::from(line_count);
-        // A crash can leave a hole of NUL bytes where lines were not written yet.
-        let holes = line.iter().take_while(|it| **it == 0).count();
-        let line = &line[holes..];
-        if line.trim_ascii().is_empty() {
+        let raw = tidy(line);
+        if raw.trim_ascii_start().is_empty() {
             self.counts.blank += u64::from(line_count);
             return None;
         }
-        let offset = self.block.offset + (at + holes) as u64;
-        Some(Place { offset, line: number, line_count, raw: line, carried: None })
+        let offset = self.block.offset + distance(self.block.bytes, raw);
+        Some(Place { offset, line: number, line_count, raw, carried: None })
     }
 
     /// A log that holds nothing but lines of one format: the common case, and the fast one.
-    fn access_log(&mut self, format: &Format) {
-        let plan = self.printer.plans[0].as_ref().expect("an access log has its plan");
+    fn access_log(&mut self) {
+        let Some((format, plan)) = self.printer.plans.first() else { return };
         let mut values = Vec::with_capacity(32);
-        for (at, line) in lines(self.block.bytes) {
-            let Some(place) = self.place(at, line, 1) else { continue };
+        for line in lines(self.block.bytes) {
+            let Some(place) = self.place(line, 1) else { continue };
             if place.raw.len() <= LONGEST_LINE_BYTES && format.split(place.raw, &mut values) {
                 self.access(plan, &place, &values);
             } else {
-                self.stray(&place, place.raw, Why::NotTheFormat);
+                self.any(&place, place.raw, None);
             }
         }
     }
 
-    fn error_log(&mut self) {
+    /// Lines without a carrier. Entries of an error log can take several, in whatever log they stand.
+    fn plain_lines(&mut self) {
         for entry in entries(self.block.bytes) {
-            let Some(place) = self.place(entry.offset, without_return(entry.bytes), entry.line_count) else {
-                continue;
-            };
-            self.stray(&place, place.raw, Why::NotAnEntry);
-        }
-    }
-
-    /// Lines of other programs, or of several kinds.
-    fn any_lines(&mut self) {
-        let why = if self.printer.shape.kinds.is_empty() { Why::UnknownLog } else { Why::OfNoKind };
-        // Where entries of an error log can stand, they can take several lines.
-        let has_entries =
-            self.printer.shape.kinds.contains(&Kind::Error) || self.printer.shape.kinds.is_empty();
-        if has_entries {
-            for entry in entries(self.block.bytes) {
-                let bytes = without_return(entry.bytes);
-                if let Some(place) = self.place(entry.offset, bytes, entry.line_count) {
-                    self.any(&place, place.raw, why);
-                }
-            }
-            return;
-        }
-        for (at, line) in lines(self.block.bytes) {
-            if let Some(place) = self.place(at, line, 1) {
-                self.any(&place, place.raw, why);
+            if let Some(place) = self.place(entry.bytes, entry.line_count) {
+                self.any(&place, place.raw, None);
             }
         }
     }
 
-    /// A line that is of one of the log's kinds, or of none.
-    fn any(&mut self, place: &Place<'_>, text: &[u8], why: Why) {
-        let printer = self.printer;
-        if text.len() <= LONGEST_LINE_BYTES {
-            for (kind, plan) in printer.shape.kinds.iter().zip(&printer.plans) {
-                let mut values = Vec::new();
-                if let (Kind::Access(format), Some(plan)) = (kind, plan)
-                    && format.split(text, &mut values)
-                {
-                    return self.access(plan, place, &values);
-                }
-            }
-            if !looks_like_start(text)
-                && let Some(Kind::Program(program)) = printer.shape.kind_of(text)
-            {
-                return self.program(*program, place, text);
-            }
-        }
-        self.stray(place, text, why);
-    }
-
-    /// A line that is not what its log usually holds: an entry of an error log tells itself by its beginning.
-    fn stray(&mut self, place: &Place<'_>, text: &[u8], why: Why) {
+    /// A line of any kind. It tells itself what it is; `guess` is what its carrier says.
+    fn any(&mut self, place: &Place<'_>, text: &[u8], guess: Option<Program>) {
         if text.len() > LONGEST_LINE_BYTES {
             return self.unparsed(place, text, Why::TooLong);
         }
+        let printer = self.printer;
+        match signature(text) {
+            Some(Signature::Error) => return self.error(place, text),
+            Some(Signature::Program(it)) => return self.program(it, place, text),
+            None => {}
+        }
+        let mut values = Vec::new();
+        for (format, plan) in &printer.plans {
+            if format.split(text, &mut values) {
+                return self.access(plan, place, &values);
+            }
+        }
+        match guess.map(Kind::Program).as_ref().or(printer.shape.kind_of(text)) {
+            Some(Kind::Program(it)) => self.program(*it, place, text),
+            Some(Kind::Access(format)) if format.split(text, &mut values) => {
+                let plan = self.plan_of(format);
+                self.access(&plan, place, &values);
+            }
+            _ => self.error(place, text),
+        }
+    }
+
+    /// A format that was not among those of the log's beginning.
+    fn plan_of(&mut self, format: &Format) -> Arc<Plan> {
+        if let Some((_, plan)) = self.plans.iter().find(|it| it.0 == *format) {
+            return plan.clone();
+        }
+        let plan = Arc::new(Plan::new(format));
+        self.plans.push((format.clone(), plan.clone()));
+        plan
+    }
+
+    /// An entry of an error log, if it is one.
+    fn error(&mut self, place: &Place<'_>, text: &[u8]) {
         if let Some(record) = parse(text) {
             return self.entry(place, &record);
         }
-        match parse_stderr(text) {
-            Some(record) => self.stderr(place, &record),
-            None => self.unparsed(place, text, why),
+        if let Some(record) = parse_stderr(text) {
+            return self.stderr(place, &record);
         }
+        let shape = &self.printer.shape;
+        self.unparsed(
+            place,
+            text,
+            match shape.kinds.as_slice() {
+                [] => Why::UnknownLog,
+                [Kind::Access(_)] => Why::NotTheFormat,
+                [Kind::Error] => Why::NotAnEntry,
+                _ => Why::OfNoKind,
+            },
+        );
     }
 
     /// Lines with a carrier. The lines of an entry are put together again: those that follow its first one, from the same
-    /// source, and are of no kind themselves.
+    /// source, and are nothing by themselves.
     fn carried_lines(&mut self) {
-        let carrier = self.printer.shape.carrier;
+        let shape = &self.printer.shape;
         let mut open: Option<Joined<'b>> = None;
-        for (at, line) in lines(self.block.bytes) {
-            let Some(place) = self.place(at, line, 1) else { continue };
-            let Some(carried) = carrier.open(place.raw) else {
-                self.joined(open.take());
-                self.stray(&place, place.raw, Why::NoCarrier);
+        for line in lines(self.block.bytes) {
+            let Some(place) = self.place(line, 1) else { continue };
+            let (carried, kind) = shape.open(place.raw);
+            if let Some(it) = &mut open
+                && it.is_continued_by(&carried, shape)
+            {
+                it.add(place.raw, carried);
                 continue;
-            };
-            let starts = looks_like_start(&carried.text);
-            if let Some(it) = &mut open {
-                let room = it.text.len() + carried.text.len()
-                    < if it.continues { LONGEST_LINE_BYTES } else { LONGEST_ENTRY_BYTES };
-                let same = it.carried.source == carried.source && it.carried.stream == carried.stream;
-                let belongs = it.continues || it.is_entry && !starts && self.is_of_no_kind(&carried.text);
-                if same && room && belongs {
-                    if !it.continues {
-                        it.text.push(b'\n');
-                    }
-                    it.text.extend_from_slice(trimmed(&carried.text));
-                    it.continues = carried.continues;
-                    it.place.line_count += 1;
-                    it.raws.push(place.raw);
-                    continue;
-                }
             }
-            self.joined(open.take());
-            let text = trimmed(&carried.text).to_vec();
-            let continues = carried.continues;
-            open = Some(Joined { place, text, is_entry: starts, continues, carried, raws: vec![place.raw] });
+            if let Some(it) = open.take() {
+                self.joined(it);
+            }
+            let guess = match kind {
+                Some(Kind::Program(it)) => Some(*it),
+                _ => None,
+            };
+            open = Some(Joined::new(place, carried, guess));
         }
-        self.joined(open.take());
-    }
-
-    fn is_of_no_kind(&self, text: &[u8]) -> bool {
-        self.printer.shape.kind_of(text).is_none()
+        if let Some(it) = open {
+            self.joined(it);
+        }
     }
 
     /// The records of lines that were put together: most often one.
-    fn joined(&mut self, joined: Option<Joined<'_>>) {
-        let Some(Joined { mut place, text, is_entry, carried, raws, .. }) = joined else { return };
-        let why = if self.printer.shape.kinds.is_empty() { Why::UnknownLog } else { Why::OfNoKind };
-        let raw = raws.join(&b'\n');
-        (place.raw, place.carried) = (&raw, Some(&carried));
-        if text.trim_ascii().is_empty() {
-            self.counts.blank += u64::from(place.line_count);
+    fn joined(&mut self, it: Joined<'_>) {
+        let place = Place { carried: Some(&it.carried), ..it.place };
+        if it.raws.len() == 1 {
+            if it.text.trim_ascii_start().is_empty() {
+                self.counts.blank += 1;
+            } else {
+                self.any(&place, &it.text, it.guess);
+            }
             return;
         }
-        if !is_entry {
-            return self.any(&place, &text, why);
+        if !it.is_entry {
+            let raw = it.raws.join(&b'\n');
+            let line_count = it.raws.len() as u32;
+            return self.any(&Place { raw: &raw, line_count, ..place }, &it.text, it.guess);
         }
         // Lines that turn out not to belong to the entry stand alone.
-        let (mut line, end) = (place.line, place.line + place.line_count);
-        let mut rest = entries(&text).peekable();
+        let mut taken = 0;
+        let mut rest = entries(&it.text).peekable();
         while let Some(entry) = rest.next() {
-            let count = u32::try_from(entry.line_count).unwrap_or(u32::MAX).min(end - line);
-            let line_count = if rest.peek().is_some() { count } else { end - line };
-            let at = usize::try_from(line - place.line).unwrap_or_default();
-            let raw = raws
-                .get(at..at + usize::try_from(line_count).unwrap_or_default())
-                .unwrap_or_default()
-                .join(&b'\n');
-            let offset = place.offset + distance(&raws, at);
-            if entry.bytes.trim_ascii().is_empty() {
-                self.counts.blank += u64::from(line_count);
+            let left = it.raws.len() - taken;
+            // An end of its own in the middle of a carrier's line leaves more entries than lines.
+            let line_count = if rest.peek().is_none() { left } else { entry.line_count.min(left) };
+            let raws = &it.raws[taken..taken + line_count];
+            let (raw, first) = (raws.join(&b'\n'), raws.first().unwrap_or(&it.raws[0]));
+            let place = Place {
+                offset: place.offset + distance(it.raws[0], first),
+                line: place.line + taken as u32,
+                line_count: line_count as u32,
+                raw: &raw,
+                ..place
+            };
+            taken += line_count;
+            if entry.bytes.trim_ascii_start().is_empty() {
+                self.counts.blank += line_count as u64;
             } else {
-                self.any(
-                    &Place { offset, line, line_count, raw: &raw, carried: Some(&carried) },
-                    entry.bytes,
-                    why,
-                );
+                self.any(&place, entry.bytes, None);
             }
-            line += line_count;
         }
     }
 
     /// Begins a record, unless it lies outside of the window.
     fn begin(&mut self, kind: usize, place: &Place<'_>, moment: Option<Moment>) -> bool {
-        let carrier_moment = place.carried.and_then(|it| it.at);
-        let moment = moment.or_else(|| carrier_moment.map(|it| self.clock.at(it)));
         let options = &self.printer.options;
+        let moment = moment.or_else(|| {
+            let at = place.carried?.taken_at(&options.zone, options.now)?;
+            Some(self.clock.at(at))
+        });
         let lines = u64::from(place.line_count);
         if options.since.is_some() || options.until.is_some() {
             let Some(moment) = &moment else {
@@ -569,25 +568,52 @@ impl<'b> Writer<'_, 'b> {
     }
 }
 
-/// Lines of a carrier that may be one entry.
+/// Lines of a carrier that may be one.
 struct Joined<'b> {
+    /// Of the first.
     place: Place<'b>,
+    carried: Carried<'b>,
+    guess: Option<Program>,
+    /// What they carry, an entry's lines with line feeds between.
     text: Vec<u8>,
     is_entry: bool,
     continues: bool,
-    carried: Carried<'b>,
     raws: Vec<&'b [u8]>,
 }
 
-/// How far the start of one of these lines lies behind that of the first: all of them are parts of one block.
-fn distance(lines: &[&[u8]], index: usize) -> u64 {
-    match (lines.first(), lines.get(index)) {
-        (Some(first), Some(line)) => (line.as_ptr().addr() - first.as_ptr().addr()) as u64,
-        _ => 0,
+impl<'b> Joined<'b> {
+    fn new(place: Place<'b>, mut carried: Carried<'b>, guess: Option<Program>) -> Joined<'b> {
+        let text = tidy(&std::mem::take(&mut carried.text)).to_vec();
+        let is_entry = looks_like_start(&text);
+        Joined { place, guess, text, is_entry, continues: carried.continues, carried, raws: vec![place.raw] }
+    }
+
+    fn is_continued_by(&self, next: &Carried<'_>, shape: &Shape) -> bool {
+        // A carrier may put its header before the first line only.
+        let is_bare = next.source.is_none() && next.program.is_none() && next.at.is_none();
+        let same = next.source == self.carried.source && next.stream == self.carried.stream;
+        if !(same || is_bare) {
+            return false;
+        }
+        let length = self.text.len() + next.text.len();
+        if self.continues {
+            return same && length < LONGEST_LINE_BYTES;
+        }
+        let is_access = || matches!(shape.kind_of(&next.text), Some(Kind::Access(_)));
+        self.is_entry && length < LONGEST_ENTRY_BYTES && signature(&next.text).is_none() && !is_access()
+    }
+
+    fn add(&mut self, raw: &'b [u8], next: Carried<'b>) {
+        if !self.continues {
+            self.text.push(b'\n');
+        }
+        self.text.extend_from_slice(tidy(&next.text));
+        self.continues = next.continues;
+        self.raws.push(raw);
     }
 }
 
-/// A carrier that wraps whole lines keeps their line feeds.
-fn trimmed(text: &[u8]) -> &[u8] {
-    without_return(text.strip_suffix(b"\n").unwrap_or(text))
+/// How far the start of a part lies behind that of the whole that it was taken from.
+fn distance(whole: &[u8], part: &[u8]) -> u64 {
+    part.as_ptr().addr().saturating_sub(whole.as_ptr().addr()) as u64
 }

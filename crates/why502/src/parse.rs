@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use collect::input::{self, Ask, Input, Progress};
+use jiff::Timestamp;
 use nginx_logs::records::{Counts, Form, KINDS, Memory, Options, Part, Printer, Sample, Why, csv_header};
 use report::visible;
 
@@ -41,6 +42,7 @@ pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
         },
         raw: asked.raw,
         zone,
+        now: Timestamp::now(),
         since,
         until,
     };

@@ -1,12 +1,11 @@
 //! Entries of error logs, and lines of other programs.
 
-use super::clock::Moment;
 use super::out::{Key, keys};
 use super::{ERROR, EVENT, LEVEL, MESSAGE, PID, Place, TRUNCATED, Writer, number_of};
-use crate::Program;
-use crate::backend::{self, KernelTime};
+use crate::backend;
 use crate::error::{ErrorRecord, StderrRecord};
 use crate::reason::Reason;
+use crate::{Kind, Program};
 
 keys! {
     TID = "tid";
@@ -123,7 +122,9 @@ impl Writer<'_, '_> {
     pub(super) fn program(&mut self, program: Program, place: &Place<'_>, text: &[u8]) {
         let line = String::from_utf8_lossy(text);
         let header = backend::header(&line);
-        let moment = self.time_of(program, &line);
+        let options = &self.printer.options;
+        let at = Kind::Program(program).time_of(text, &options.zone, options.now);
+        let moment = at.map(|it| self.clock.at(it));
         if !self.begin(number_of(program), place, moment) {
             return;
         }
@@ -137,18 +138,5 @@ impl Writer<'_, '_> {
             out.text(&EVENT, event.kind.name().as_bytes());
         }
         self.end(place);
-    }
-
-    /// The time that a program put before its line, where that is a time of a calendar.
-    fn time_of(&mut self, program: Program, line: &str) -> Option<Moment> {
-        match program {
-            Program::PhpFpm => self.clock.civil(backend::time_of_php_fpm_line(line)?),
-            Program::Gunicorn => Some(self.clock.at(backend::time_of_gunicorn_line(line)?)),
-            Program::Kernel => match backend::time_of_kernel_line(line)? {
-                KernelTime::Local(time) => self.clock.civil(time),
-                KernelTime::SinceBoot(_) => None,
-            },
-            _ => None,
-        }
     }
 }
