@@ -17,13 +17,47 @@ pub(crate) fn month(name: &[u8]) -> Option<i8> {
 
 /// `20/Nov/2026:15:00:00 +0100`.
 pub fn time_local(text: &[u8]) -> Option<Timestamp> {
-    if text.len() != 26
-        || (text[2], text[6], text[11], text[14], text[17], text[20]) != (b'/', b'/', b':', b':', b':', b' ')
-    {
+    let text: &[u8; 26] = text.try_into().ok()?;
+    if [text[2], text[6], text[11], text[14], text[17], text[20]] != *b"//::: " {
         return None;
     }
-    let date = civil(&text[7..11], month(&text[3..6])?, &text[..2], &text[12..20])?;
-    timestamp(date, zone(&text[21..])?)
+    let two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        (tens <= 9 && ones <= 9).then(|| i64::from(tens) * 10 + i64::from(ones))
+    };
+    let (day, year) = (two(0)?, two(7)? * 100 + two(9)?);
+    let month = i64::from(month(&text[3..6])?);
+    let (hour, minute, second) = (two(12)?, two(15)?, two(18)?);
+    if !(1..=days_of_month(year, month)).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let offset = (two(22)? * 60 + two(24)?) * 60;
+    let offset = match text[21] {
+        // No zone is a day and two hours away.
+        _ if offset > Offset::MAX.seconds().into() => return None,
+        b'+' => offset,
+        b'-' => -offset,
+        _ => return None,
+    };
+    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
+    Timestamp::from_second(seconds).ok()
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// By years that begin in March, so that the leap day is a year's last; years are not negative.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let months = (month + 9) % 12;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    year * 365 + leap_days + (months * 153 + 2) / 5 + day - 1 - 719_468
 }
 
 /// `2026-11-20T15:00:00+01:00`, also with fractions and `Z`, as carriers write it.
@@ -95,4 +129,40 @@ pub(crate) fn stamp(text: &[u8]) -> Option<Stamp> {
     let time =
         DateTime::new(year, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?.min(59), nanoseconds).ok()?;
     Some(Stamp { at: timestamp(time, offset)?, length: 19 + zone_at + zone_length, fraction_digits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_of_the_calendar_has_its_place() {
+        let mut at = DateTime::constant(0, 1, 1, 23, 59, 58, 0);
+        while at.year() < 9999 {
+            let text = format!("{}:{} -0330", at.strftime("%d/%b/%Y"), at.strftime("%H:%M:%S"));
+            let expected = timestamp(at, zone(b"-0330").unwrap());
+            assert_eq!(time_local(text.as_bytes()), expected, "{text}");
+            // Each day of some centuries, and some of each year.
+            let step = if (1896..2105).contains(&at.year()) { 1 } else { 59 };
+            at = at.checked_add(jiff::Span::new().days(step)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_no_calendar_has_is_no_time() {
+        for text in [
+            "31/Apr/2026:15:00:00 +0100",
+            "29/Feb/2026:15:00:00 +0100",
+            "00/Apr/2026:15:00:00 +0100",
+            "01/Apx/2026:15:00:00 +0100",
+            "01/Apr/2026:24:00:00 +0100",
+            "01/Apr/2026:15:60:00 +0100",
+            "01/Apr/2026:15:00:60 +0100",
+            "01/Apr/2026:15:00:00 +2600",
+            "01/Apr/2026:15:00:00 *0100",
+            "01/Apr/2026:15:00:00 +01:0",
+        ] {
+            assert_eq!(time_local(text.as_bytes()), None, "{text}");
+        }
+    }
 }

@@ -14,6 +14,23 @@ pub(crate) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// The same for numbers of a status's size, where lines are many.
+#[inline(always)]
+pub(crate) fn small_number(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() || digits.len() > 4 {
+        return None;
+    }
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u16::from(digit);
+    }
+    Some(value)
+}
+
 /// Takes a number off the front: its value and what follows its last digit.
 pub(crate) fn leading_number<T: std::str::FromStr>(text: &[u8]) -> Option<(T, &[u8])> {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());

@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::Symptom;
 use crate::access::{Listed, attempts};
-use crate::bytes::number;
+use crate::bytes::small_number;
 use crate::error::ErrorRecord;
 
 /// A reason code.
@@ -232,7 +232,7 @@ impl Reason {
         // A try that was begun and has no peer.
         let was_begun =
             !last.status.is_empty() || signs.upstream_addr.is_empty() && signs.upstream_status == b"-";
-        let verdict: Option<u16> = number(last.status);
+        let verdict = small_number(last.status);
         Some(match signs.status {
             499 if no_peer => Reason(*b"CP"),
             500 if no_peer && was_begun => Reason(*b"NC"),
@@ -252,7 +252,7 @@ impl Reason {
         let verdict = match it.status {
             // The format does not have it: the last try's status is that of the request.
             b"" => Some(request_status),
-            text => number(text),
+            text => small_number(text),
         };
         let phase = it.phase();
         Some(Reason(match verdict {

@@ -27,7 +27,7 @@ use crate::{Block, Kind, Program, Shape};
 
 use access::Plan;
 use clock::{Clock, Moment};
-use out::{Key, Out, keys};
+use out::{Out, keys};
 
 pub use csv::header as csv_header;
 

@@ -1,10 +1,10 @@
 //! Lines of access logs: the variables of their format by name, and what follows from them.
 
 use super::clock::Writing;
-use super::out::{Key, keys};
+use super::out::{Key, keys, push_short};
 use super::{ACCESS, Place, Writer};
 use crate::access::{Escape, Format, attempts, unescape_into};
-use crate::bytes::number;
+use crate::bytes::small_number;
 use crate::fields::split_request;
 use crate::reason::{Reason, Signs, Try};
 
@@ -144,7 +144,7 @@ impl Plan {
         let [upstream_addr, upstream_status, connect_time, header_time, response_time] =
             self.signs.map(value);
         Signs {
-            status: number(value(self.status)).unwrap_or_default(),
+            status: small_number(value(self.status)).unwrap_or_default(),
             tells_upstream: self.signs[0].is_some() || self.signs[1].is_some(),
             upstream_addr,
             upstream_status,
@@ -153,11 +153,6 @@ impl Plan {
             response_time,
         }
     }
-}
-
-/// The value without nginx's escapes.
-fn decoded<'v>(value: &'v [u8], escape: Escape, scratch: &'v mut Vec<u8>) -> &'v [u8] {
-    if unescape_into(value, escape, scratch) { scratch } else { value }
 }
 
 impl Writer<'_, '_> {
@@ -177,7 +172,7 @@ impl Writer<'_, '_> {
             }
             match role {
                 Role::Number => self.out.number(key, value),
-                Role::Text => self.out.text(key, decoded(value, plan.escape, self.scratch)),
+                Role::Text => self.out.escaped(key, value, plan.escape, self.scratch),
                 Role::List if !self.out.is_json() => self.out.text(key, value),
                 Role::List | Role::Again => {}
             }
@@ -196,14 +191,15 @@ impl Writer<'_, '_> {
     fn request(&mut self, plan: &Plan, values: &[&[u8]]) {
         let value = |it: Option<usize>| it.map(|it| values[it]).filter(|it| !plan.is_undefined(it));
         let Some(request) = plan.request else {
-            for (key, index) in [METHOD, PATH, PROTOCOL].iter().zip(plan.parts) {
-                let value = value(index).unwrap_or_default();
-                self.out.text(key, decoded(value, plan.escape, self.scratch));
+            for (key, index) in [&METHOD, &PATH, &PROTOCOL].into_iter().zip(plan.parts) {
+                self.out.escaped(key, value(index).unwrap_or_default(), plan.escape, self.scratch);
             }
             return;
         };
         let Some(line) = value(Some(request)) else { return };
-        let parts = split_request(decoded(line, plan.escape, self.scratch));
+        let line =
+            if unescape_into(line, plan.escape, self.scratch) { self.scratch.as_slice() } else { line };
+        let parts = split_request(line);
         self.out.maybe(&METHOD, parts.method);
         self.out.maybe(&PATH, parts.path);
         self.out.maybe(&PROTOCOL, parts.protocol);
@@ -211,48 +207,67 @@ impl Writer<'_, '_> {
 
     /// The tries of a request, each with what the lists hold of it and, where it failed, the reason.
     fn tries(&mut self, plan: &Plan, signs: &Signs<'_>, values: &[&[u8]]) {
-        if plan.lists.iter().all(|it| matches!(values[it.1], b"" | b"-")) {
+        let defined = |it: &&(Key, usize)| !matches!(values[it.1], b"" | b"-");
+        if !plan.lists.iter().any(|it| defined(&it)) {
             return;
+        }
+        push_short(self.out.bytes, b",\"upstreams\":[");
+        // Most requests need one try.
+        if !plan.lists.iter().any(|it| values[it.1].contains(&b' ')) {
+            let start = self.out.bytes.len();
+            for (key, index) in plan.lists.iter().filter(defined) {
+                self.out.number(key, values[*index]);
+            }
+            let it = Try {
+                addr: signs.upstream_addr,
+                status: signs.upstream_status,
+                connect_time: signs.connect_time,
+                header_time: signs.header_time,
+                response_time: signs.response_time,
+                group: 0,
+            };
+            self.end_of_try(start, &it, signs.status);
+            return self.out.bytes.push(b']');
         }
         let mut lists: [_; LISTS.len()] = std::array::from_fn(|it| {
             let list = plan.lists.get(it).map_or(b"".as_slice(), |it| values[it.1]);
             attempts(list).filter(|it| !it.text.is_empty())
         });
         let mut reasons = signs.tries();
-        let mut count = 0;
-        loop {
+        for count in 0.. {
+            let start = self.out.bytes.len() + usize::from(count > 0);
             let mut group = None;
-            let start = self.out.bytes.len();
-            self.out.bytes.extend_from_slice(if count == 0 { b",\"upstreams\":[" } else { b"," });
-            let first = self.out.bytes.len();
             for (list, (key, _)) in lists.iter_mut().zip(&plan.lists) {
                 let Some(entry) = list.next() else { continue };
+                if group.is_none() && count > 0 {
+                    self.out.bytes.push(b',');
+                }
                 group = group.or(Some(entry.group));
                 if entry.text != b"-" {
-                    self.out.number(key, decoded(entry.text, plan.escape, self.scratch));
+                    self.out.number(key, entry.text);
                 }
             }
-            let Some(group) = group else {
-                self.out.bytes.truncate(start);
+            if group.is_none() {
                 break;
-            };
-            if group > 0 {
-                self.out.integer(&GROUP, group as u64);
             }
-            let reason = reasons.next().and_then(|it: Try<'_>| Reason::of_try(&it, signs.status));
-            if let Some(reason) = reason {
-                self.out.text(&REASON, reason.code().as_bytes());
-            }
-            // Members begin with a comma: the first one's becomes the brace.
-            match self.out.bytes.get_mut(first) {
-                Some(comma) => *comma = b'{',
-                None => self.out.bytes.push(b'{'),
-            }
-            self.out.bytes.push(b'}');
-            count += 1;
+            self.end_of_try(start, &reasons.next().unwrap_or_default(), signs.status);
         }
-        if count > 0 {
-            self.out.bytes.push(b']');
+        self.out.bytes.push(b']');
+    }
+
+    /// Ends the object of a try, whose members begin at `start`.
+    fn end_of_try(&mut self, start: usize, it: &Try<'_>, request_status: u16) {
+        if it.group > 0 {
+            self.out.integer(&GROUP, it.group as u64);
         }
+        if let Some(reason) = Reason::of_try(it, request_status) {
+            self.out.text(&REASON, reason.code().as_bytes());
+        }
+        // Members begin with a comma: the first one's becomes the brace.
+        match self.out.bytes.get_mut(start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.bytes.push(b'{'),
+        }
+        self.out.bytes.push(b'}');
     }
 }

@@ -1,6 +1,6 @@
 //! Entries of error logs, and lines of other programs.
 
-use super::out::{Key, keys};
+use super::out::keys;
 use super::{ERROR, EVENT, LEVEL, MESSAGE, PID, Place, TRUNCATED, Writer, number_of};
 use crate::backend;
 use crate::error::{ErrorRecord, StderrRecord};

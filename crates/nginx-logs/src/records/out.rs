@@ -2,34 +2,64 @@
 
 use super::Form;
 use super::csv::Cells;
+use crate::access::{Escape, unescape_into};
+
+/// Names are copied as a whole number of machine words; longer ones are rare.
+const SHORT: usize = 32;
 
 /// The name of a field.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    /// `,"name":`
-    pub json: std::borrow::Cow<'static, str>,
+    /// `,"name":"`, and zeros behind it; of a long name the first bytes.
+    start: [u8; SHORT],
+    length: usize,
+    /// The same of a long name as a whole.
+    long: Option<Box<[u8]>>,
     pub column: Option<usize>,
 }
 
 /// Declares the names of fields that do not depend on a log.
 macro_rules! keys {
     ($($key:ident = $name:literal;)+) => {
-        $(const $key: Key = Key {
-            json: std::borrow::Cow::Borrowed(concat!(",\"", $name, "\":")),
-            column: $crate::records::csv::column($name),
-        };)+
+        $(static $key: $crate::records::out::Key =
+            $crate::records::out::Key::fixed($name, concat!(",\"", $name, "\":\""));)+
     };
 }
 pub(super) use keys;
 
 impl Key {
+    pub const fn fixed(name: &str, json: &str) -> Key {
+        let json = json.as_bytes();
+        let mut start = [0; SHORT];
+        let mut at = 0;
+        while at < json.len() {
+            start[at] = json[at];
+            at += 1;
+        }
+        Key { start, length: json.len(), long: None, column: super::csv::column(name) }
+    }
+
     /// A name that comes from a log's format: it can hold anything.
     pub fn new(name: &str) -> Key {
         let mut json = b",\"".to_vec();
         push_json(&mut json, name.as_bytes());
-        json.extend_from_slice(b"\":");
-        let json = String::from_utf8(json).expect("JSON of a text is text");
-        Key { json: json.into(), column: super::csv::column(name) }
+        json.extend_from_slice(b"\":\"");
+        let mut start = [0; SHORT];
+        let short = json.len().min(SHORT);
+        start[..short].copy_from_slice(&json[..short]);
+        let length = json.len();
+        Key { start, length, long: (length > SHORT).then(|| json.into()), column: super::csv::column(name) }
+    }
+
+    /// `,"name":`, and a quote where a text follows.
+    #[inline(always)]
+    fn push(&self, to: &mut Vec<u8>, before_text: bool) {
+        let end = to.len() + self.length - usize::from(!before_text);
+        match &self.long {
+            None => to.extend_from_slice(&self.start),
+            Some(long) => to.extend_from_slice(long),
+        }
+        to.truncate(end);
     }
 }
 
@@ -84,13 +114,26 @@ impl<'a> Out<'a> {
         }
         match self.form {
             Form::JsonLines => {
-                self.bytes.extend_from_slice(key.json.as_bytes());
-                self.bytes.push(b'"');
+                key.push(self.bytes, true);
                 push_json(self.bytes, value);
                 self.bytes.push(b'"');
             }
             Form::Csv => self.cells.set(key.column, value),
         }
+    }
+
+    /// A text as nginx escaped it; an empty one is left out.
+    pub fn escaped(&mut self, key: &Key, value: &[u8], escape: Escape, scratch: &mut Vec<u8>) {
+        if self.is_json() && !value.is_empty() {
+            // Most values hold nothing that has to be escaped, neither by nginx nor here.
+            let start = self.bytes.len();
+            key.push(self.bytes, true);
+            if push_plain(self.bytes, value) {
+                return self.bytes.push(b'"');
+            }
+            self.bytes.truncate(start);
+        }
+        self.text(key, if unescape_into(value, escape, scratch) { scratch } else { value });
     }
 
     pub fn maybe(&mut self, key: &Key, value: Option<&[u8]>) {
@@ -102,8 +145,8 @@ impl<'a> Out<'a> {
         let Some(number) = json_number(value) else { return self.text(key, value) };
         match self.form {
             Form::JsonLines => {
-                self.bytes.extend_from_slice(key.json.as_bytes());
-                self.bytes.extend_from_slice(number);
+                key.push(self.bytes, false);
+                push_short(self.bytes, number);
             }
             Form::Csv => self.cells.set(key.column, number),
         }
@@ -112,7 +155,7 @@ impl<'a> Out<'a> {
     pub fn integer(&mut self, key: &Key, value: u64) {
         match self.form {
             Form::JsonLines => {
-                self.bytes.extend_from_slice(key.json.as_bytes());
+                key.push(self.bytes, false);
                 push_integer(self.bytes, value);
             }
             Form::Csv => {
@@ -127,7 +170,7 @@ impl<'a> Out<'a> {
     pub fn flag(&mut self, key: &Key) {
         match self.form {
             Form::JsonLines => {
-                self.bytes.extend_from_slice(key.json.as_bytes());
+                key.push(self.bytes, false);
                 self.bytes.extend_from_slice(b"true");
             }
             Form::Csv => self.cells.set(key.column, b"true"),
@@ -136,18 +179,29 @@ impl<'a> Out<'a> {
 }
 
 /// The number as JSON takes it: digits, perhaps with a fraction, without leading zeros.
+#[inline(always)]
 pub(super) fn json_number(value: &[u8]) -> Option<&[u8]> {
-    let whole = value.iter().position(|it| !it.is_ascii_digit()).unwrap_or(value.len());
-    let fraction_fits = match &value[whole..] {
-        [] => true,
-        [b'.', fraction @ ..] => !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if whole == 0 || !fraction_fits {
-        return None;
+    let mut points = 0;
+    for byte in value {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' => points += 1,
+            _ => return None,
+        }
     }
+    match value {
+        [] | [b'.', ..] | [.., b'.'] => None,
+        _ if points > 1 => None,
+        [b'0', b'0'..=b'9', ..] => Some(without_zeros(value)),
+        _ => Some(value),
+    }
+}
+
+#[cold]
+fn without_zeros(value: &[u8]) -> &[u8] {
+    let whole = value.iter().position(|it| *it == b'.').unwrap_or(value.len());
     let zeros = value[..whole - 1].iter().take_while(|it| **it == b'0').count();
-    Some(&value[zeros..])
+    &value[zeros..]
 }
 
 pub(super) fn push_integer(to: &mut Vec<u8>, value: u64) {
@@ -165,13 +219,68 @@ pub(super) fn push_integer(to: &mut Vec<u8>, value: u64) {
     to.extend_from_slice(&digits[at..]);
 }
 
+/// Adds bytes that are few: copied in place, without the call that longer ones are worth.
+#[inline(always)]
+pub(super) fn push_short(to: &mut Vec<u8>, value: &[u8]) {
+    let end = to.len() + value.len();
+    match value.len() {
+        8..=16 => push_ends::<8>(to, value, end),
+        4..8 => push_ends::<4>(to, value, end),
+        0..4 => value.iter().for_each(|it| to.push(*it)),
+        17..=32 => push_ends::<16>(to, value, end),
+        _ => to.extend_from_slice(value),
+    }
+}
+
+/// The first and the last `N` bytes of a value that has no others.
+#[inline(always)]
+fn push_ends<const N: usize>(to: &mut Vec<u8>, value: &[u8], end: usize) {
+    if let (Some(first), Some(last)) = (value.first_chunk::<N>(), value.last_chunk::<N>()) {
+        to.extend_from_slice(first);
+        to.truncate(end - N);
+        to.extend_from_slice(last);
+    }
+}
+
+/// Adds the value if JSON can take it as it is.
+#[inline(always)]
+fn push_plain(to: &mut Vec<u8>, value: &[u8]) -> bool {
+    let is_plain = match value.len() {
+        0..8 => !value.iter().any(is_special),
+        8..16 => !has_special::<8>(value),
+        16..32 => !has_special::<16>(value),
+        _ => !has_special::<32>(value),
+    };
+    if is_plain {
+        push_short(to, value);
+    }
+    is_plain
+}
+
+/// A byte that JSON cannot take as it is: a quote, a backslash, a control character, or what must be checked to be UTF-8.
+#[inline(always)]
+fn is_special(byte: &u8) -> bool {
+    // No short circuits: these are compared many at once.
+    (*byte < 0x20) | (*byte > 0x7f) | (*byte == b'"') | (*byte == b'\\')
+}
+
+/// Whether there is one in a value of at least `N` bytes.
+#[inline(always)]
+fn has_special<const N: usize>(value: &[u8]) -> bool {
+    let any = |chunk: &[u8; N]| chunk.iter().fold(0, |any, it| any | u8::from(is_special(it))) != 0;
+    let (chunks, _) = value.as_chunks::<N>();
+    chunks.iter().any(any) || value.last_chunk::<N>().is_some_and(any)
+}
+
 /// The inside of a JSON string. Bytes that are not UTF-8 become U+FFFD.
 pub(super) fn push_json(to: &mut Vec<u8>, value: &[u8]) {
+    if push_plain(to, value) {
+        return;
+    }
     let mut rest = value;
-    loop {
-        let plain = plain_length(rest);
+    while let Some(plain) = rest.iter().position(is_special) {
         to.extend_from_slice(&rest[..plain]);
-        let Some(special) = rest.get(plain) else { return };
+        let special = rest[plain];
         let mut length = 1;
         match special {
             b'"' => to.extend_from_slice(b"\\\""),
@@ -182,7 +291,7 @@ pub(super) fn push_json(to: &mut Vec<u8>, value: &[u8]) {
             0..0x20 => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
                 let hex = |it: u8| HEX[usize::from(it & 15)];
-                to.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(special >> 4), hex(*special)]);
+                to.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(special >> 4), hex(special)]);
             }
             _ => {
                 let text = &rest[plain..];
@@ -197,29 +306,7 @@ pub(super) fn push_json(to: &mut Vec<u8>, value: &[u8]) {
         }
         rest = &rest[plain + length..];
     }
-}
-
-/// How many bytes stand before the first one that JSON cannot take as it is: a quote, a backslash, a control character, or
-/// what must be checked to be UTF-8.
-fn plain_length(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    let mut chunks = text.chunks_exact(8);
-    let mut length = 0;
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight"));
-        // A byte's highest bit is set where it is special. What the subtractions borrow reaches only bytes behind a
-        // special one, so the first is exact.
-        let control = word.wrapping_sub(ONES * 0x20);
-        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let special = (word | control | quote | backslash) & (ONES * 0x80);
-        if special != 0 {
-            return length + special.trailing_zeros() as usize / 8;
-        }
-        length += 8;
-    }
-    let is_special = |it: &u8| !matches!(it, 0x20..0x80) || matches!(it, b'"' | b'\\');
-    length + chunks.remainder().iter().position(is_special).unwrap_or(chunks.remainder().len())
+    to.extend_from_slice(rest);
 }
 
 #[cfg(test)]
