@@ -173,6 +173,13 @@ impl Outcome {
                 text += &format!("  {}: not all of it was read: {}\n", visible(&source.name), visible(why));
             }
         }
+        for it in input.passed_over().iter().take(LOGS_SHOWN) {
+            text += &format!("  {}: passed over, {}\n", visible(&it.name), it.why);
+        }
+        let more = input.passed_over().len().saturating_sub(LOGS_SHOWN);
+        if more > 0 {
+            text += &format!("  and {} passed over\n", count(more as u64, "other file"));
+        }
         let unparsed = || {
             input.sources().iter().zip(&self.logs).filter(|it| it.1.counts.unparsed.iter().any(|it| *it > 0))
         };

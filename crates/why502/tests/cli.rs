@@ -64,6 +64,9 @@ fn wrong_usage_ends_with_2_and_says_nothing_on_standard_output() {
         &["--bundle", "x", "--since", "1h"],
         &["--pid", "0"],
         &["lab", "run"],
+        &["parse"],
+        &["parse", "--timezone", "Nowhere/Land", "x"],
+        &["parse", "--config", "/nonexistent/nginx.conf", "x"],
         &["lab", "run", "no-such-case"],
         &["lab", "try", "no-such-case"],
     ] {
@@ -263,4 +266,57 @@ fn completions_are_printed() {
     let output = output(&["completions", "bash"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("_why502"));
+}
+
+/// A folder with these files, which goes when the test ends.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn with(name: &str, files: &[(&str, &[u8])]) -> Folder {
+        let path = std::env::temp_dir().join(format!("why502-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder of our own");
+        for (name, content) in files {
+            std::fs::write(path.join(name), content).expect("a file in it");
+        }
+        Folder(path)
+    }
+
+    /// What the program tells when it runs there.
+    #[track_caller]
+    fn told(&self, arguments: &[&str]) -> String {
+        let output = why502(arguments).current_dir(&self.0).output().expect("the program starts");
+        let code = output.status.code().expect("no signal ended it");
+        format!("exit status: {code}\n--- stdout\n{}--- stderr\n{}", stdout(&output), stderr(&output))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it is in the way of nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const ACCESS: &[u8] =
+    b"10.0.0.9 [20/Nov/2026:15:00:00 +0100] \"GET /a HTTP/1.1\" 502 0.001 10.0.0.1:80 502 - -\ntorn\n";
+const ERROR: &[u8] = b"2026/11/20 15:00:00 [notice] 1#1: reconfiguring\n";
+
+#[test]
+fn every_record_is_printed_and_what_became_of_the_lines_is_told_beside() {
+    let conf = b"http { log_format timed '$remote_addr [$time_local] \"$request\" $status '\n'$request_time $upstream_addr \
+                 $upstream_status $upstream_connect_time $upstream_header_time'; }";
+    let folder = Folder::with("parse", &[("access.log", ACCESS), ("error.log", ERROR), ("nginx.conf", conf)]);
+    insta::assert_snapshot!(folder.told(&["parse", "--config", "nginx.conf", "access.log", "error.log"]));
+}
+
+#[test]
+fn what_can_be_read_is_printed_though_some_cannot() {
+    let folder = Folder::with("parse-some", &[("error.log", ERROR)]);
+    insta::assert_snapshot!(folder.told(&["parse", "gone.log", "error.log", "--format", "csv"]));
+}
+
+#[test]
+fn what_is_no_log_format_is_refused() {
+    let folder = Folder::with("parse-none", &[("access.log", ACCESS)]);
+    insta::assert_snapshot!(folder.told(&["parse", "--log-format", "timed", "access.log"]));
 }
