@@ -126,6 +126,8 @@ impl<'s, 'a> Case<'s, 'a> {
     pub fn paths(&self) -> Option<String> {
         match self.group.paths.as_slice() {
             [] => None,
+            // A stream session asks for nothing.
+            [(path, _)] if path.is_empty() => None,
             [(path, _)] => Some(path.clone()),
             [(first, _), (second, _)] => Some(format!("{first} and {second}")),
             [(first, _), rest @ ..] => {

@@ -1,10 +1,11 @@
 //! What a root cause is made of: its page, the symptoms it explains, its rule.
 
 use nginx_logs::Symptom;
+use nginx_logs::backend::EventKind;
 
 use crate::case::{Blind, Case};
 use crate::scene::Scene;
-use crate::verdict::Verdict;
+use crate::verdict::{Found, Verdict};
 
 /// One root cause of the vocabulary.
 pub struct Cause {
@@ -18,6 +19,12 @@ pub struct Cause {
     pub leads_to: &'static [&'static str],
     /// Its rule.
     pub judge: Judge,
+    /// What log lines alone say for it, asked instead of the rule where nothing else was read. How sure it is stands in the
+    /// confidence: a probability beside the other causes of the same failures, whose sum the engine keeps below one. Without
+    /// one the rule itself is asked, and what it misses is nothing that anybody could have looked at.
+    pub from_lines: Option<fn(&Case) -> Option<Found>>,
+    /// Which events in the logs of other programs tell of it by themselves, where no line of nginx was given.
+    pub told_by: Option<fn(&EventKind) -> bool>,
 }
 
 /// Rules are functions of the evidence alone.
@@ -74,7 +81,9 @@ macro_rules! cause {
         $id:literal,
         explains: [$($symptom:ident),* $(,)?],
         leads_to: [$($consequence:literal),* $(,)?],
-        judge: $judge:expr $(,)?
+        judge: $judge:expr,
+        $(from_lines: $lines:expr,)?
+        $(told_by: $event:pat,)?
     ) => {
         $(#[doc = $page])*
         pub static CAUSE: $crate::Cause = $crate::Cause {
@@ -83,6 +92,12 @@ macro_rules! cause {
             explains: &[$(nginx_logs::Symptom::$symptom),*],
             leads_to: &[$($consequence),*],
             judge: $judge,
+            from_lines: $crate::cause!(@optional $($lines)?),
+            told_by: $crate::cause!(@told $($event)?),
         };
     };
+    (@told) => { None };
+    (@told $event:pat) => { Some(|it: &nginx_logs::backend::EventKind| matches!(it, $event)) };
+    (@optional) => { None };
+    (@optional $lines:expr) => { Some($lines) };
 }

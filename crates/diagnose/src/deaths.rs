@@ -6,6 +6,7 @@ use nginx_logs::backend::EventKind;
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
 use crate::events::{self, Event};
+use crate::lines;
 use crate::outage;
 use crate::verdict::{Fact, Factual};
 use crate::vitals;
@@ -176,17 +177,47 @@ pub fn near<'s>(case: &Case<'s, '_>) -> Result<Option<Deaths<'s>>, Blind> {
     let mut moments: Vec<Timestamp> = case.entries().map(|it| it.at).chain(alone).collect();
     moments.sort();
     let each = vitals::requests_each(backend).unwrap_or(usize::MAX);
+    Ok(most_telling(&candidates, &moments, each))
+}
+
+/// The same where nobody looked at the host: any end near the failures that is not of another kind of server.
+pub fn by_lines<'s>(case: &Case<'s, '_>) -> Option<Deaths<'s>> {
+    let fastcgi = case.group.scheme == "fastcgi";
+    let fits = |event: &Event| match &event.kind {
+        EventKind::ChildSignalled { .. }
+        | EventKind::ChildExited { .. }
+        | EventKind::RequestTimedOut { .. } => fastcgi || case.group.scheme.is_empty(),
+        EventKind::WorkerTimeout | EventKind::Harakiri { .. } | EventKind::WorkerRecycled => !fastcgi,
+        // A start alone says nothing where nobody knows what it replaces.
+        EventKind::WorkerStarted => false,
+        _ => true,
+    };
+    let events = case.scene.events.iter().filter(|it| fits(it));
+    let mut candidates: Vec<(Death, &Event)> =
+        events.filter_map(|it| Some((death_of(it).or_else(|| gave_up(case, it))?, it))).collect();
+    // Recycling does not choose one page and spare the others.
+    if case.group.count >= MANY && lines::spread(case) == lines::Spread::Particular {
+        candidates.retain(|(it, _)| *it != Death::Recycled);
+    }
+    most_telling(&candidates, &lines::moments(case), usize::MAX)
+}
+
+fn most_telling<'s>(
+    candidates: &[(Death, &'s Event)],
+    moments: &[Timestamp],
+    each: usize,
+) -> Option<Deaths<'s>> {
     let mut best: Option<Deaths> = None;
     for death in [Death::Oom, Death::Watchdog, Death::Recycled, Death::Crash, Death::Replaced] {
         let events: Vec<&Event> =
             candidates.iter().filter(|(it, _)| *it == death).map(|(_, it)| *it).collect();
-        let (covered, events) = cover(&events, &moments, each);
+        let (covered, events) = cover(&events, moments, each);
         // A more telling kind yields only to one that explains far more of the failures.
         if covered > 0 && best.as_ref().is_none_or(|it| covered > 2 * it.covered) {
             best = Some(Deaths { death, events, covered, looked_at: moments.len() });
         }
     }
-    Ok(best)
+    best
 }
 
 /// Where nothing tells how a worker ended: the first process of the backend that is younger than a failure, as evidence that

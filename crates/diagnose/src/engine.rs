@@ -15,6 +15,7 @@ use crate::cause::{Cause, Judge};
 use crate::causes::CAUSES;
 use crate::checks;
 use crate::groups::FailureGroup;
+use crate::lines;
 use crate::moments::moments;
 use crate::report::*;
 use crate::scene::Scene;
@@ -86,13 +87,19 @@ pub fn report(scene: &Scene) -> Report {
             .collect();
         let matters = |cause: &Cause| sure.is_empty() || sure.iter().any(|it| brings_about(cause, it));
         blind.extend(judged.blind.into_iter().filter(|(cause, _)| matters(cause)));
-        let chosen = choose(judged.found, judged.ruled_out);
+        let chosen = match scene.snapshot.is_of_logs() {
+            true => lines::weigh(judged.found, judged.ruled_out),
+            false => choose(judged.found, judged.ruled_out),
+        };
         if chosen.is_empty() {
             unexplained.push(index);
         }
         for (cause, found, ruled_out) in chosen {
             drafts.push(draft(scene, cause, found, Some(index), ruled_out));
         }
+    }
+    for (cause, found) in lines::told_alone(scene) {
+        drafts.push(draft(scene, cause, found, None, Vec::new()));
     }
     drafts = merge(drafts);
     hang_consequences(scene, &mut drafts, &mut unexplained);
@@ -166,7 +173,10 @@ fn judge(case: &Case) -> Judged {
     let mut judged = Judged { found: Vec::new(), ruled_out: Vec::new(), blind: Vec::new() };
     for cause in CAUSES.iter().filter(|it| it.explains.contains(&case.group.symptom)) {
         let Judge::Group(rule) = cause.judge else { continue };
-        enter(&mut judged, cause, rule(case));
+        match cause.from_lines.filter(|_| case.scene.snapshot.is_of_logs()) {
+            Some(lines) => judged.found.extend(lines(case).map(|it| (*cause, proven(it)))),
+            None => enter(&mut judged, cause, rule(case)),
+        }
     }
     judged
 }
@@ -333,8 +343,14 @@ fn hang_consequences(scene: &Scene, drafts: &mut Vec<Draft>, unexplained: &mut V
     let mut index = 0;
     while index < drafts.len() {
         let lower = &drafts[index];
+        // What may explain the same failures instead is no consequence.
+        let apart = |upper: &Draft| {
+            !scene.snapshot.is_of_logs()
+                || upper.finding.certainty > Certainty::Possible && upper.groups.is_disjoint(&lower.groups)
+        };
         let above = drafts.iter().position(|upper| {
             brings_about(upper.finding.cause, lower.finding.cause)
+                && apart(upper)
                 && upper.finding.certainty >= lower.finding.certainty
                 && (upper.peer == lower.peer
                     || upper.peer.is_none()
@@ -382,6 +398,10 @@ fn belongs_to(scene: &Scene, group: &FailureGroup, draft: &Draft) -> bool {
     if !group.accesses.is_empty() && shared * 2 > group.accesses.len() {
         return true;
     }
+    if scene.snapshot.is_of_logs() && group.symptom == Symptom::NoLiveUpstreams {
+        let ejecting = lines::ejected_before(scene, group);
+        return ejecting.is_some_and(|it| it.peer == draft.peer);
+    }
     match (&group.peer, &draft.finding.upstream) {
         (Some(Peer::Group(name)), Some(upstream)) if group.symptom == Symptom::NoLiveUpstreams => {
             upstream.group.as_ref() == Some(name) || name_leads_to(scene, name, draft.peer.as_ref())
@@ -418,8 +438,16 @@ fn finish(
         let all_hidden = !draft.groups.is_empty() && groups.clone().all(FailureGroup::all_hidden);
         if all_hidden { hidden.push(draft.finding) } else { causes.push(draft.finding) }
     }
-    causes.sort_by(order);
-    hidden.sort_by(order);
+    match scene.snapshot.is_of_logs() {
+        true => {
+            causes = lines::shortlist(causes);
+            hidden = lines::shortlist(hidden);
+        }
+        false => {
+            causes.sort_by(order);
+            hidden.sort_by(order);
+        }
+    }
     let mut notes = notes(scene);
     if causes.len() > MOST_FINDINGS {
         notes.push(format!("{} more findings are not listed", causes.len() - MOST_FINDINGS));
@@ -437,7 +465,7 @@ fn finish(
     };
     let host = &scene.snapshot.host;
     let guessing = verdict == Verdict::Inconclusive
-        || causes.first().is_some_and(|it| it.certainty == Certainty::Possible);
+        || causes.first().is_some_and(|it| lines::is_guess(scene, it.certainty));
     let undecided = Some(undecided).filter(|_| verdict == Verdict::Inconclusive).unwrap_or_default();
     Report {
         host: host.name.clone(),
@@ -452,7 +480,9 @@ fn finish(
         summary: summary(scene, verdict, &causes, &hidden, &unexplained, total),
         candidates: undecided.candidates(scene, &unexplained, &blind_spots),
         ruled_out: undecided.ruled_out(&unexplained),
-        next_look: guessing.then(|| next_look(scene, &unexplained)).flatten(),
+        next_look: guessing
+            .then(|| lines::next_look(scene).or_else(|| next_look(scene, &unexplained)))
+            .flatten(),
         moments: moments(scene, &causes.iter().chain(&hidden).collect::<Vec<_>>(), backends),
         checks: checks::checklist(scene, &causes, backends),
         causes,
@@ -499,7 +529,13 @@ fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
         first: groups.iter().map(|it| it.first).min(),
         last,
         // Without a running nginx no request fails any more, however recent the last one is.
-        ongoing: groups.is_empty() || scene.nginx_runs() && groups.iter().any(|it| past::goes_on(scene, it)),
+        ongoing: match scene.snapshot.is_of_logs() {
+            true if groups.is_empty() => lines::is_recent(scene, &draft.finding),
+            true => groups.iter().any(|it| past::goes_on(scene, it)),
+            false => {
+                groups.is_empty() || scene.nginx_runs() && groups.iter().any(|it| past::goes_on(scene, it))
+            }
+        },
     }
 }
 
@@ -557,6 +593,9 @@ fn failed_at(scene: &Scene, group: &FailureGroup) -> Vec<Timestamp> {
 
 fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindSpot> {
     let mut spots: Vec<BlindSpot> = Vec::new();
+    if scene.snapshot.is_of_logs() {
+        return vec![lines::the_host(scene)];
+    }
     for log in &scene.snapshot.logs {
         // A host without a journal hides nothing in it.
         let absent = |it: &snapshot::Unread| {

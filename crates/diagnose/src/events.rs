@@ -97,9 +97,36 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
             });
         }
     }
+    if snapshot.is_of_logs() {
+        // Lines of systemd in a log of all programs name the unit themselves.
+        for it in events.iter_mut().filter(|it| it.unit.is_empty()) {
+            it.unit = unit_of_line(&it.kind).unwrap_or_default().to_owned();
+        }
+    }
     events.extend(successors(snapshot));
     events.sort_by_key(|it| it.at);
     events
+}
+
+/// The unit that a line of systemd is about.
+fn unit_of_line(kind: &EventKind) -> Option<&str> {
+    use EventKind::*;
+    match kind {
+        UnitStarting { unit, .. }
+        | UnitStarted { unit, .. }
+        | UnitStopping { unit, .. }
+        | UnitStopped { unit, .. }
+        | UnitReloading { unit, .. }
+        | UnitReloaded { unit, .. }
+        | StartFailed { unit, .. } => unit.as_deref(),
+        UnitExited { unit, .. }
+        | UnitFailed { unit, .. }
+        | UnitOomKill { unit }
+        | RestartScheduled { unit, .. }
+        | StartLimitHit { unit }
+        | UnitTimedOut { unit, .. } => Some(unit),
+        _ => None,
+    }
 }
 
 /// Programs that listen and were started by a supervisor of their own (PM2, supervisord, a loop in a script): whoever

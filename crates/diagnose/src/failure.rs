@@ -40,6 +40,8 @@ pub struct Failure {
     pub server: String,
     /// Host header.
     pub host: String,
+    /// Client address.
+    pub client: String,
     /// The request line; empty when there was none.
     pub request: String,
     /// Method.
@@ -275,6 +277,7 @@ fn read_error(all: &mut Failures, log: &LogFile, line: &LogLine, snapshot: &Snap
         scheme: record.scheme.unwrap_or_default().to_owned(),
         server: text(record.server),
         host: text(record.host),
+        client: text(record.client),
         request: text(record.request),
         method: text(record.method),
         path: path_of(&uri),

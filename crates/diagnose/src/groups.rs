@@ -1,14 +1,16 @@
 //! Failure groups: failures of one kind at one peer in one place of the configuration.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
-use snapshot::{Peer, Snapshot};
+use snapshot::{LogKind, Peer, Snapshot};
 
 use crate::failure::{Access, Failure, Failures};
 use crate::hidden;
+use crate::lines::Course;
 use crate::{silence, trial};
 
 /// A group remembers that many different paths.
@@ -49,6 +51,8 @@ pub struct FailureGroup {
     pub paths: Vec<(String, u64)>,
     /// Known from a probe of ours alone: no log shows a failed request.
     pub probed: bool,
+    /// How it went over time, once somebody has asked.
+    pub course: OnceCell<Course>,
 }
 
 impl FailureGroup {
@@ -117,6 +121,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
             hidden: 0,
             paths: Vec::new(),
             probed: false,
+            course: OnceCell::new(),
         });
         group.entries.push(index);
         let hidden = group.hidden;
@@ -126,25 +131,39 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
             group.hidden += 1;
         }
     }
+    // Of logs alone nobody knows where nginx writes what: an error log that explains any request explains them all.
+    let tells = failures.accesses.iter().any(|it| it.explained);
+    let particular = match snapshot.is_of_logs() {
+        true => silence::particular_paths(failures),
+        false => HashSet::new(),
+    };
+    let has_error_log =
+        snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
     for (index, access) in failures.accesses.iter().enumerate() {
         // A request whose reason stands in the error log is counted there; what the client broke off before nginx asked
         // anybody is no failure here.
         let tls_port = silence::plain_to_tls(access, view, snapshot);
         let failed = access.failed() || tls_port.is_some();
-        let asked =
-            if access.tells_upstream { !access.attempts.is_empty() } else { !access.passes.is_empty() };
+        let asked = if access.tells_upstream {
+            !access.attempts.is_empty()
+        } else {
+            !access.passes.is_empty() || snapshot.is_of_logs()
+        };
         if access.explained || !failed || access.status == 499 && !asked {
             continue;
         }
         let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());
         let mut pass = pass_for(view, snapshot, &access.host, &access.path, peer.as_ref(), "");
-        let speaks = silence::error_log_speaks(view, snapshot, pass.pass.map(|it| &view.passes()[it]));
+        let speaks = match snapshot.is_of_logs() {
+            true => tells,
+            false => silence::error_log_speaks(view, snapshot, pass.pass.map(|it| &view.passes()[it])),
+        };
         // An application's own 500 or 413 is its answer, and nginx is not asked about it. Of a 413 of its own nginx tells in
         // the error log.
         let told = || failures.notices.iter().any(|it| it.explains(access));
         let by_backend = match (access.status, access.last_attempt()) {
             (413, Some(attempt)) => attempt.status == Some(413),
-            (413, None) => !access.tells_upstream && speaks,
+            (413, None) => !access.tells_upstream && (speaks || has_error_log && snapshot.is_of_logs()),
             (500, Some(attempt)) => attempt.addr.is_some() || attempt.status.is_some(),
             (500, None) => !access.tells_upstream && !told(),
             (status, _) => status > 500 && !matches!(status, 502..=504),
@@ -170,7 +189,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
                 snapshot,
                 speaks,
             )
-            .or_else(|| silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks))
+            .or_else(|| silence::made_by_nginx(access, peer.as_ref(), snapshot, speaks, &particular))
             .unwrap_or((Symptom::UpstreamStatus, None)),
         };
         let key = Key { peer: peer.clone(), symptom, errno, pass: pass.pass, server: access.host.clone() };
@@ -191,6 +210,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
             hidden: 0,
             paths: Vec::new(),
             probed: false,
+            course: OnceCell::new(),
         });
         add(group, access.at, &access.path, Some((index, access)));
     }
@@ -455,7 +475,7 @@ mod tests {
     #[test]
     fn clients_that_gave_up_are_counted_where_the_log_does_not_tell_of_upstreams() {
         let snapshot = requested(host(), &[request(499, "-"), request(499, "-")]).with(|it| {
-            let snapshot::LogKind::Access { text, .. } = &mut it.logs[0].kind else { unreachable!() };
+            let LogKind::Access { text, .. } = &mut it.logs[0].kind else { unreachable!() };
             *text = MAIN_FORMAT.split(" rt=").next().unwrap().to_owned() + " $http_rest";
         });
         grouped(&snapshot, &["client-closed 127.0.0.1:8080 2 0"]);

@@ -130,11 +130,15 @@ fn refused_by_uwsgi(case: &Case) -> Option<(Protocol, Fact)> {
     if !matches!(case.group.scheme.as_str(), "http" | "grpc") {
         return None;
     }
-    let unit = case.backend.as_ref().ok()?.unit(case.scene)?;
+    let any = case.scene.snapshot.is_of_logs();
+    let unit = case.backend.as_ref().ok().and_then(|it| it.unit(case.scene)).filter(|_| !any);
+    if unit.is_none() && !any {
+        return None;
+    }
     let event = case.scene.events.iter().rev().find(|it| {
         let letters = |size: u64| matches!(size.to_le_bytes(), [b'A'..=b'Z', b'A'..=b'Z', 0, ..]);
         let of_text = matches!(it.kind, EventKind::RequestTooLarge { size_bytes, .. } if letters(size_bytes));
-        of_text && it.unit == unit.name && it.near(case.group.last, SAME_REQUEST)
+        of_text && unit.is_none_or(|unit| it.unit == unit.name) && it.near(case.group.last, SAME_REQUEST)
     })?;
     let mut fact = event.fact();
     fact.says = format!("{} (that size is letters of an HTTP method)", fact.says);

@@ -7,10 +7,15 @@ use crate::failure::{Access, Failure};
 
 /// Whether the client got a good answer in spite of this entry.
 pub fn is_hidden(entry: &Failure, access: Option<&Access>, pass: Option<&Pass>, view: &View) -> bool {
-    entry.subrequest && is_mirror(&view.config().root, &entry.path)
+    entry.subrequest && view.servers().is_empty() && access.is_some_and(|it| (100..400).contains(&it.status))
+        || entry.subrequest && is_mirror(&view.config().root, &entry.path)
         || access.is_some_and(|it| (100..400).contains(&it.status))
             && (entry.action.contains("connecting") || entry.action.contains("reading response header"))
-            && pass.is_some_and(|it| is_made_good(it, view))
+            && match pass {
+                Some(pass) => is_made_good(pass, view),
+                // Without a configuration, that the client got an answer after a try that gave none.
+                None => view.servers().is_empty(),
+            }
 }
 
 fn is_mirror(directives: &[Directive], path: &str) -> bool {

@@ -181,6 +181,10 @@ impl<'a> Scene<'a> {
 
     /// Requests in the window by every access log, if there is any.
     pub fn requests_total(&self) -> Option<u64> {
+        // Every line was counted, not only those that are kept.
+        if let Some(counted) = self.snapshot.traffic.as_ref().map(|it| it.requests).filter(|it| *it > 0) {
+            return Some(counted);
+        }
         let logs = self.snapshot.logs.iter().filter(|it| matches!(it.kind, snapshot::LogKind::Access { .. }));
         let totals: Vec<u64> = logs
             .filter_map(|it| it.lines.value())

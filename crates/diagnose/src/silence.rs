@@ -1,14 +1,15 @@
 //! What failed where nginx's logs do not say how: the error log is off or keeps graver things only, the access log has no
 //! upstream fields, or an error page hides the status. What is left is the route of the request and our own attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use jiff::Timestamp;
 use nginx_conf::{AnswerKind, LogDestination, LogTarget, Pass, View};
 use nginx_logs::Symptom;
 use snapshot::{Answer, ConnectOutcome, LogFile, LogKind, Peer, Protocol, Snapshot};
 
 use crate::causes::CAUSES;
-use crate::failure::Access;
+use crate::failure::{Access, Failures};
 use crate::groups::{self, FailureGroup};
 use crate::report::BlindSpot;
 use crate::scene::Scene;
@@ -129,7 +130,13 @@ pub fn made_by_nginx(
     peer: Option<&Peer>,
     snapshot: &Snapshot,
     speaks: bool,
+    particular: &HashSet<&str>,
 ) -> Option<(Symptom, Option<i32>)> {
+    if snapshot.is_of_logs() {
+        let has_error_log =
+            snapshot.logs.iter().any(|it| it.kind == LogKind::Error && it.lines.value().is_some());
+        return by_lines(access, peer, speaks, has_error_log, particular);
+    }
     let sight = snapshot.peers.iter().find(|it| Some(&it.peer) == peer)?;
     let probe = sight.connect.value().and_then(of_connect);
     let attempt = access.last_attempt();
@@ -153,6 +160,64 @@ pub fn made_by_nginx(
             _ => (Symptom::ConnectRefused, None),
         }),
     })
+}
+
+/// The same from the line alone. Where the format does not tell how far an attempt got, its length does to some extent: a
+/// refusal takes no time.
+fn by_lines(
+    access: &Access,
+    peer: Option<&Peer>,
+    speaks: bool,
+    has_error_log: bool,
+    particular: &HashSet<&str>,
+) -> Option<(Symptom, Option<i32>)> {
+    if speaks || !matches!(access.status, 502 | 504) {
+        return None;
+    }
+    let refused = match peer {
+        Some(Peer::Group(_)) => return (access.status == 502).then_some((Symptom::NoLiveUpstreams, None)),
+        Some(Peer::Unix(_)) => Symptom::ConnectSocketMissing,
+        _ => Symptom::ConnectRefused,
+    };
+    let attempt = access.last_attempt();
+    if access.tells_upstream {
+        let attempt = attempt.filter(|it| it.header_time.is_none() && it.status == Some(access.status))?;
+        return Some(match (access.status, attempt.connect_time) {
+            (504, None) if access.tells_times => (Symptom::ConnectTimeout, Some(110)),
+            (504, _) => (Symptom::ReadTimeout, None),
+            // Of a backend that hung up, an error log would tell.
+            (_, Some(_)) if has_error_log && !access.tells_times => return None,
+            (_, Some(_)) => (Symptom::PrematureClose, None),
+            (_, None) if access.tells_times || attempt.response_time.is_none_or(|it| it == 0.0) => {
+                (refused, None)
+            }
+            (_, None) => (Symptom::PrematureClose, None),
+        });
+    }
+    Some(match access.status {
+        504 => (Symptom::ReadTimeout, None),
+        _ if particular.contains(access.path.as_str()) => (Symptom::PrematureClose, None),
+        _ => (refused, None),
+    })
+}
+
+/// Paths that are never answered well while others are, in logs that tell nothing of upstreams: there a backend is, and
+/// fails on what is asked.
+pub fn particular_paths(failures: &Failures) -> HashSet<&str> {
+    let mute = || failures.accesses.iter().filter(|it| !it.tells_upstream);
+    let well = |it: &Access| (100..400).contains(&it.status);
+    let good: HashSet<&str> = mute().filter(|it| well(it)).map(|it| it.path.as_str()).collect();
+    let times: Vec<Timestamp> = mute().filter(|it| well(it)).map(|it| it.at).collect();
+    let mut spans: HashMap<&str, (Timestamp, Timestamp)> = HashMap::new();
+    for it in mute().filter(|it| it.status == 502 && !good.contains(it.path.as_str())) {
+        let span = spans.entry(&it.path).or_insert((it.at, it.at));
+        span.1 = it.at;
+    }
+    let answered = |from: Timestamp, to: Timestamp| {
+        let next = times.partition_point(|it| *it < from);
+        times.get(next).is_some_and(|it| *it <= to)
+    };
+    spans.into_iter().filter(|(_, (from, to))| answered(*from, *to)).map(|(path, _)| path).collect()
 }
 
 /// The symptom that our own failed attempt to connect stands for; none when it was made.
@@ -263,6 +328,7 @@ pub fn probed(view: &View, snapshot: &Snapshot) -> Vec<FailureGroup> {
                     hidden: 0,
                     paths: Vec::new(),
                     probed: true,
+                    course: std::cell::OnceCell::new(),
                 });
             }
         }

@@ -1,12 +1,16 @@
 //! The answer in one sentence, and what keeps silence from being one.
 
 use crate::case::plural;
+use crate::lines;
 use crate::report::{Finding, Verdict};
 use crate::scene::Scene;
 use crate::trial;
 
 /// Why silence is no sign of health here, if so.
 pub fn too_little_seen(scene: &Scene) -> Option<&'static str> {
+    if scene.snapshot.is_of_logs() {
+        return lines::too_little(scene);
+    }
     if scene.nginx.is_none() {
         return Some("no nginx was found on this host");
     }
@@ -55,6 +59,9 @@ pub fn summary(
             )
         }
         Verdict::Healthy => {
+            if scene.snapshot.is_of_logs() {
+                return lines::well(scene);
+            }
             let nginx = scene.nginx.map(|it| format!("nginx {} runs", it.version)).unwrap_or_default();
             let since = scene.clock(scene.snapshot.window.from);
             let tried = trial::went_well(scene).map(|it| format!(" {it}.")).unwrap_or_default();

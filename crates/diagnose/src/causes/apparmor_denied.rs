@@ -23,6 +23,8 @@ cause! {
     explains: [ConnectPermission, ConnectRefused, ConnectSocketMissing, TempWrite],
     leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection", "temp-path-permission"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::ApparmorDenied { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -123,6 +125,24 @@ fn of_backend(case: &Case, Unstartable { unit, denial, fact }: Unstartable) -> V
     .verify("journalctl -k --since -5min | grep DENIED")
     .verify(case.verify_command())
     .into()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let unix = matches!(case.peer(), Some(Peer::Unix(_)));
+    let confidence = match case.group.symptom {
+        Symptom::ConnectPermission if unix => 0.05,
+        Symptom::ConnectPermission => 0.12,
+        _ => return None,
+    };
+    let summary = format!("AppArmor may deny nginx {}", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Look for the denial").run("dmesg | grep apparmor="))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ cause! {
     explains: [PrematureClose, ReadReset],
     leads_to: ["passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -101,6 +102,28 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         ))
         .verify(case.verify_command())
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let answers = course.before || course.since || course.between > 0;
+    let quick = lines::durations(case).last().is_none_or(|it| *it < 5.0);
+    let confidence = match lines::spread(case) {
+        _ if lines::is_late(case) => 0.1,
+        _ if !quick || lines::refused_after(case) || deaths::by_lines(case).is_some() => 0.06,
+        lines::Spread::Particular => 0.4,
+        lines::Spread::FewPaths if !course.seen => 0.25,
+        _ if answers => 0.12,
+        _ => 0.15,
+    };
+    let on = case.paths().unwrap_or_else(|| "some requests".to_owned());
+    let summary = format!("{} hangs up on {on} without an answer", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::repair(format!("Find out in the backend's own log why it hangs up on {on}")))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

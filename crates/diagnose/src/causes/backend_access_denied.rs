@@ -23,6 +23,8 @@ cause! {
     explains: [PrematureClose, ReadReset, SendFailed, SslHandshake],
     leads_to: ["backend-aborts-request", "passive-health-ejection", "protocol-mismatch", "tls-plaintext-mismatch", "proxy-protocol-mismatch"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::AccessDisallowed { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -219,6 +221,40 @@ fn source_address(case: &Case) -> Option<IpAddr> {
     let dialled = case.backend.as_ref().ok()?.dialled.first()?.ip();
     let routed = case.sight().and_then(|it| it.route.value()).and_then(|it| it.source);
     routed.or(dialled.is_loopback().then_some(dialled))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let event = lines::told(case, SignedDuration::from_secs(3), |it| {
+        matches!(it, EventKind::AccessDisallowed { .. })
+    });
+    if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
+        return None;
+    }
+    let answers = lines::ever_answered(case);
+    let peer = case.peer_name();
+    if let Some(told) = event {
+        let summary = format!("the backend at {peer} turns nginx away: {}", lines::quote(told.event));
+        return Some(
+            confirmed(summary)
+                .decisive(told.event.fact())
+                .supporting(case.failures_fact())
+                .only_likely_if(told.share() < 0.5)
+                .fix(Fix::repair("Add nginx's address to the backend's access list (listen.allowed_clients)"))
+                .verify(case.verify_command()),
+        );
+    }
+    if answers || case.group.symptom == Symptom::SslHandshake {
+        return None;
+    }
+    let confidence = if case.group.scheme == "fastcgi" { 0.2 } else { 0.06 };
+    let summary = format!("the backend at {peer} may turn nginx away by an access list of its own");
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair(
+                "Look at the backend's own access list (listen.allowed_clients of a PHP-FPM pool)",
+            ))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ cause! {
     explains: [ReadTimeout, ConnectTimeout, ConnectAgain, ClientClosed],
     leads_to: ["backend-slow", "backend-hung", "worker-pool-exhausted", "php-fpm-pool-exhausted", "listen-queue-overflow", "passive-health-ejection", "backend-worker-timeout", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -95,4 +96,19 @@ fn waiting_seconds(case: &Case) -> f64 {
     let limit = case.scene.pass(case.group).map_or(0.0, |it| it.settings.read_timeout.value.as_secs_f64());
     let span = case.group.last.duration_since(case.group.first).as_secs_f64() + limit;
     span.min(limit * case.group.count as f64)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let particular = lines::spread(case) == lines::Spread::Particular;
+    let confidence = match case.group.symptom {
+        Symptom::ReadTimeout if !particular && lines::pool_full(case).is_none() => 0.08,
+        Symptom::ReadTimeout => 0.04,
+        _ => return None,
+    };
+    let summary = format!("a CPU quota may hold the backend at {} back", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::mitigate("Raise the quota, if there is one").run("grep . /sys/fs/cgroup/*/*/cpu.stat"))
+            .verify(case.verify_command()),
+    )
 }

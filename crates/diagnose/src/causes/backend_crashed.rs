@@ -1,5 +1,6 @@
 use super::backend_start_failed::shortened;
 use crate::deaths::{self, Death};
+use crate::fate::{self, Fate};
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -25,6 +26,8 @@ cause! {
     explains: [ConnectRefused, ConnectSocketMissing, PrematureClose, ReadReset, SendFailed, BodyShort],
     leads_to: ["backend-not-running", "passive-health-ejection", "backend-aborts-request", "invalid-response", "auth-subrequest-failed", "backend-restarting", "keepalive-race"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::Segfault { .. } | EventKind::ChildSignalled { signal: 4 | 6..=11, .. } | EventKind::WorkerDied { signal: Some(4 | 6..=11), .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -117,6 +120,67 @@ fn advice(case: &Case, found: Found, unit: Option<&Unit>) -> Found {
     found
         .verify(case.verify_command())
         .prevent("Alert on every unplanned end of the service, not only on 502s")
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let peer = case.peer_name();
+    if refused {
+        let course = lines::course(case);
+        let told = fate::of(case);
+        let cut = lines::cut_before(case);
+        let confidence = match &told {
+            Some((Fate::Died, _)) => 0.8,
+            Some((Fate::OomKilled | Fate::StartFails, _)) => 0.12,
+            Some(_) => 0.04,
+            None if cut => 0.6,
+            None if course.outages.len() > 1 && course.between > 0 => 0.35,
+            None if course.before => 0.2,
+            None => 0.06,
+        };
+        let event = told.filter(|(fate, _)| *fate == Fate::Died).map(|(_, event)| event);
+        let summary = match event {
+            Some(event) => format!("the backend at {peer} died: {}", lines::quote(event)),
+            None => format!("the backend at {peer} had answered and then was gone: it may have died"),
+        };
+        let hung_up =
+            cut.then(|| lines::course_fact(case, format!("{peer} hung up on a request just before")));
+        return Some(
+            fits(case, confidence, summary)
+                .supporting_each(event.map(|it| it.fact()))
+                .supporting_each(hung_up)
+                .supporting_each(lines::course_of_answers(case))
+                .fix(
+                    Fix::repair("Find out what it died of, in its own log and the kernel's")
+                        .run("journalctl --since -1h"),
+                )
+                .verify(case.verify_command()),
+        );
+    }
+    let deaths = deaths::by_lines(case).filter(|it| it.death == Death::Crash);
+    let then_refused = lines::refused_after(case);
+    let (confidence, event) = match &deaths {
+        Some(it) => (0.3 + 0.6 * it.share(), it.events.last()),
+        None if then_refused => (0.6, None),
+        None => (0.2, None),
+    };
+    let on = case.paths().map(|it| format!(" on {it}")).unwrap_or_default();
+    let summary = match event {
+        Some(event) => format!("the backend at {peer}, or a worker of it, died{on}: {}", lines::quote(event)),
+        None => format!("the backend at {peer}, or a worker of it, may have died{on}"),
+    };
+    let gone = then_refused
+        .then(|| lines::course_fact(case, format!("{peer} refused connections right afterwards")));
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(event.map(|it| it.fact()))
+            .supporting_each(gone)
+            .fix(
+                Fix::repair("Find out what it died of, in its own log and the kernel's")
+                    .run("journalctl --since -1h"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

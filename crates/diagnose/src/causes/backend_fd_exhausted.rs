@@ -27,6 +27,8 @@ cause! {
         "passive-health-ejection", "backend-crashed",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::TooManyOpenFiles,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -79,4 +81,17 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Alert when a service has more than 80 % of its descriptors open")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let told = lines::told(case, SignedDuration::from_secs(60), |it| *it == EventKind::TooManyOpenFiles)?;
+    let peer = case.peer_name();
+    let summary = format!("the backend at {peer} is out of file descriptors: {}", lines::quote(told.event));
+    Some(
+        fits(case, 0.4 + 0.5 * told.share(), summary)
+            .supporting(told.event.fact())
+            .fix(Fix::mitigate("Raise LimitNOFILE of the backend's unit"))
+            .fix(Fix::repair("Find out what keeps descriptors open"))
+            .verify(case.verify_command()),
+    )
 }

@@ -26,6 +26,8 @@ cause! {
     explains: [ReadTimeout, ConnectTimeout, ConnectAgain, SslTimeout, SendTimeout, ClientClosed],
     leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "worker-pool-exhausted", "php-fpm-pool-exhausted", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::TaskBlocked { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -132,6 +134,33 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
         .fix(restart)
         .verify(case.verify_command())
         .prevent("Let a health check that goes through the application restart it (a watchdog, Restart=)")
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let answers_now = course.since || course.between > 0;
+    let particular = lines::spread(case) == lines::Spread::Particular;
+    let confidence = match case.group.symptom {
+        _ if lines::pool_full(case).is_some() => 0.03,
+        Symptom::ClientClosed if course.since || course.between > 0 => 0.05,
+        Symptom::ClientClosed => 0.3,
+        Symptom::ConnectAgain => 0.12,
+        Symptom::ConnectTimeout if lines::place(case) == lines::Place::Here => 0.15,
+        Symptom::ConnectTimeout => 0.04,
+        Symptom::SslTimeout | Symptom::SendTimeout => 0.4,
+        _ if particular => 0.08,
+        _ if course.seen && course.before && !answers_now => 0.4,
+        _ if answers_now => 0.1,
+        _ => 0.22,
+    };
+    let peer = case.peer_name();
+    let summary = format!("{peer} takes connections and answers nothing: it may be stuck");
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::mitigate("Restart the backend, after its state was kept (stacks, open files)"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

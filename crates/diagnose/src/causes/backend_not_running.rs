@@ -1,3 +1,4 @@
+use crate::fate::{self, Fate};
 use crate::networks;
 use crate::outage::{self, Outage};
 use crate::rule::*;
@@ -25,6 +26,7 @@ cause! {
     explains: [ConnectRefused, ConnectSocketMissing, ConnectTimeout],
     leads_to: ["passive-health-ejection", "auth-subrequest-failed"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -136,6 +138,37 @@ pub fn nothing_listens(case: &Case) -> Result<Fact, Blind> {
         Some(Peer::Unix(_)) => case.scene.unix_listeners()?.fact("socket", says),
         _ => case.scene.listeners()?.fact("socket", says),
     })
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if case.group.symptom == Symptom::ConnectTimeout {
+        return None;
+    }
+    let course = lines::course(case);
+    let told = fate::of(case);
+    let confidence = match &told {
+        Some((Fate::Stopped, _)) => 0.8,
+        Some(_) => 0.05,
+        None if course.since => 0.08,
+        None if course.before => 0.35,
+        None => 0.4,
+    };
+    let peer = case.peer_name();
+    let summary = match course.before {
+        true => format!("nothing has listened at {peer} since {}", case.scene.clock(case.group.first)),
+        false => format!("nothing listens at {peer}, as far as the logs go back"),
+    };
+    let stopped = told.filter(|(fate, _)| *fate == Fate::Stopped).map(|(_, event)| event.fact());
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(stopped)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair(format!("Start the service that should listen at {peer}"))
+                    .run(lines::who_listens(case)),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

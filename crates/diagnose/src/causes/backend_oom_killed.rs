@@ -1,4 +1,5 @@
 use crate::deaths::{self, Death};
+use crate::fate::{self, Fate};
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -27,6 +28,8 @@ cause! {
         "backend-restarting", "backend-worker-timeout", "auth-subrequest-failed", "keepalive-race",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::OomKill { .. } | EventKind::UnitOomKill { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -89,6 +92,39 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Alert when the unit's memory.current stays above 80 % of memory.max")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let kill = match refused {
+        true => fate::of(case).filter(|(fate, _)| *fate == Fate::OomKilled).map(|(_, event)| (event, 1.0)),
+        false => deaths::by_lines(case)
+            .filter(|it| it.death == Death::Oom)
+            .and_then(|it| Some((*it.events.last()?, it.share()))),
+    };
+    let peer = case.peer_name();
+    let Some((event, share)) = kill else {
+        let confidence = if refused { 0.04 } else { 0.1 };
+        let summary = format!("the OOM killer may have taken the backend at {peer}");
+        return Some(
+            fits(case, confidence, summary)
+                .fix(Fix::mitigate("Look for a kill").run("dmesg -T | grep -i oom")),
+        );
+    };
+    let summary = format!("the kernel killed the backend at {peer} for memory: {}", lines::quote(event));
+    let of_pool = matches!(&event.kind, EventKind::OomKill { comm, .. } if comm.starts_with("php-fpm"));
+    let found = match of_pool && case.group.scheme == "fastcgi" && share >= 0.5 {
+        true => confirmed(summary).decisive(event.fact()).supporting(case.failures_fact()),
+        false => fits(case, 0.4 + 0.5 * share, summary).supporting(event.fact()),
+    };
+    Some(
+        found
+            .fix(Fix::repair(
+                "Raise its memory limit, run fewer workers, or find the request that takes the memory",
+            ))
+            .verify("journalctl -k --since -10min | grep -i oom")
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

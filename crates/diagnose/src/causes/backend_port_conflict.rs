@@ -1,3 +1,4 @@
+use crate::fate::{self, Fate};
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -28,6 +29,8 @@ cause! {
         "backend-start-failed", "backend-aborts-request", "backend-hung", "wrong-upstream-port", "proxy-loop",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::BindFailed { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -80,6 +83,25 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Give each service a port of its own in one list, or let them listen on unix sockets")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let (confidence, event) = match fate::of(case) {
+        Some((Fate::AddressTaken, event)) => (if refused { 0.85 } else { 0.7 }, event),
+        _ => return None,
+    };
+    let summary =
+        format!("the backend at {} cannot bind its address: {}", case.peer_name(), lines::quote(event));
+    Some(
+        fits(case, confidence, summary)
+            .supporting(event.fact())
+            .fix(
+                Fix::repair("End what holds the address, then start the backend")
+                    .run(lines::who_listens(case)),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

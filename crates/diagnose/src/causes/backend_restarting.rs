@@ -1,5 +1,7 @@
+use crate::fate::{self, Fate};
 use crate::outage::{self, Outage};
 use crate::rule::*;
+use crate::said;
 
 cause! {
     /// Requests fail only in short windows around starts or restarts of the backend; outside of them it is fine.
@@ -22,6 +24,7 @@ cause! {
     explains: [ConnectRefused, ConnectSocketMissing, PrematureClose, ReadReset],
     leads_to: ["backend-not-running", "passive-health-ejection", "backend-aborts-request"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -66,6 +69,39 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(format!("systemctl {again} {} and meanwhile: {}", unit.name, case.verify_command()))
         .prevent("Order nginx after the backend (After=) where failures come at boot; add a second server to the upstream group")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let course = lines::course(case);
+    let peer = case.peer_name();
+    let told = fate::of(case).filter(|(fate, _)| *fate == Fate::Restarted).map(|(_, event)| event);
+    let short = course.longest() <= SignedDuration::from_secs(90);
+    let reloads = said::near(case, |it| it.contains("Reloading in progress"));
+    let confidence = match told {
+        _ if reloads.is_some() && !refused => 0.8,
+        Some(event) if refused || fate::stops(event) && lines::told_near(case, event) => 0.8,
+        _ if !refused => 0.06,
+        _ if course.mixed => 0.04,
+        _ if course.since && short && course.outages.len() == 1 => 0.5,
+        _ if course.since && short => 0.35,
+        _ if course.since => 0.2,
+        _ => 0.06,
+    };
+    let summary = match told {
+        Some(event) => format!("the backend at {peer} was restarted: {}", lines::quote(event)),
+        None => format!("{peer} was away for a short while: it may have been restarted"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(told.map(|it| it.fact()))
+            .supporting_each(reloads)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::repair(
+                "Restart it without a gap: by a socket that stays, or one server after the other",
+            ))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ cause! {
     explains: [ReadTimeout],
     leads_to: ["passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::RequestSlow { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -161,6 +163,37 @@ fn slow_log(case: &Case) -> Option<Fact> {
     let pool = &case.backend.as_ref().ok()?.pool?.1.name;
     let slow = |it: &&crate::events::Event| matches!(&it.kind, EventKind::RequestSlow { pool: of, .. } if of == pool);
     Some(case.scene.events.iter().rev().find(slow)?.fact())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let spread = lines::spread(case);
+    let slow_log = slow_log(case);
+    let confidence = match spread {
+        _ if lines::pool_full(case).is_some() => 0.1,
+        _ if slow_log.is_some() => 0.7,
+        lines::Spread::Particular => 0.65,
+        _ if course.seen && !lines::ever_answered(case) => 0.15,
+        lines::Spread::FewPaths => 0.4,
+        lines::Spread::General if course.between > 0 => 0.3,
+        lines::Spread::General => 0.2,
+    };
+    let on = case.paths().unwrap_or_else(|| "a request".to_owned());
+    let times = lines::durations(case);
+    let waits = lines::even(&times).map(|it| format!(" ({})", span(it))).unwrap_or_default();
+    let take = if case.group.paths.len() > 1 { "take" } else { "takes" };
+    let summary = format!("{on} {take} longer than nginx waits{waits} for {}", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(slow_log)
+            .supporting_each(lines::spread_fact(case))
+            .fix(Fix::repair(format!("Make {on} faster, or move the work out of the request")))
+            .fix(
+                Fix::mitigate("Let nginx wait longer there (proxy_read_timeout of that location)")
+                    .risk("each waiting request holds a worker of the backend that long"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

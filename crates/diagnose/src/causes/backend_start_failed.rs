@@ -1,5 +1,6 @@
 use super::backend_not_running::nothing_listens;
 use crate::deaths::{self, Death};
+use crate::fate::{self, Fate};
 use crate::outage::{self, Outage};
 use crate::rule::*;
 
@@ -24,6 +25,8 @@ cause! {
     explains: [ConnectRefused, ConnectSocketMissing, PrematureClose, ReadReset],
     leads_to: ["backend-not-running", "passive-health-ejection", "auth-subrequest-failed", "unix-socket-wrong-path"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::StartFailed { .. } | EventKind::StartLimitHit { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -70,6 +73,40 @@ pub fn shortened(line: &str) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
+    let told = fate::of(case);
+    let course = lines::course(case);
+    let (confidence, event) = match told {
+        Some((Fate::StartFails, event)) if refused => (0.8, Some(event)),
+        Some((Fate::StartFails, event)) if lines::told_near(case, event) && !lines::ever_answered(case) => {
+            (0.8, Some(event))
+        }
+        _ if !refused => return None,
+        Some((Fate::Died | Fate::AddressTaken, _)) => (0.08, None),
+        Some(_) => (0.03, None),
+        None if course.since => (0.04, None),
+        // What has never answered was set up wrongly rather than broken since.
+        None if course.seen && !course.before => (0.13, None),
+        None => (0.18, None),
+    };
+    let peer = case.peer_name();
+    let summary = match event {
+        Some(event) => format!("the backend at {peer} does not come up: {}", lines::quote(event)),
+        None => format!("the backend at {peer} may have been started and did not come up"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(event.map(|it| it.fact()))
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair("Read what its last start said, mend that, and start it")
+                    .run("journalctl -p err --since -1h"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ cause! {
     explains: [PrematureClose, ReadReset, SendFailed],
     leads_to: ["backend-aborts-request", "keepalive-race", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -59,4 +60,24 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         )
         .verify(case.verify_command())
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let told = deaths::by_lines(case).filter(|it| it.death == Death::Recycled);
+    let peer = case.peer_name();
+    let Some(told) = told else {
+        if lines::spread(case) == lines::Spread::Particular || !lines::course(case).before {
+            return None;
+        }
+        let summary = format!("the backend at {peer} may cut requests as its workers reach their quota");
+        let confidence = if lines::in_rows(case, 3) { 0.04 } else { 0.13 };
+        return Some(fits(case, confidence, summary).verify(case.verify_command()));
+    };
+    let summary = format!("the backend at {peer} cut requests as its workers reached their quota");
+    Some(
+        fits(case, 0.3 + 0.5 * told.share(), summary)
+            .supporting_each(told.fact())
+            .fix(Fix::repair("Let workers end between requests, or raise their quota"))
+            .verify(case.verify_command()),
+    )
 }

@@ -22,6 +22,8 @@ cause! {
     explains: [PrematureClose, ReadReset, SendFailed, BodyShort],
     leads_to: ["backend-crashed", "backend-aborts-request", "backend-slow", "passive-health-ejection", "invalid-response", "keepalive-race"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::WorkerTimeout | EventKind::Harakiri { .. } | EventKind::RequestTimedOut { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -95,6 +97,42 @@ fn limit_of(case: &Case, event: Option<&crate::events::Event>) -> (Option<String
         None => fix,
     };
     (value.map(|it| format!("{option} {it} s")), fix)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let told = deaths::by_lines(case).filter(|it| it.death == Death::Watchdog);
+    let times = lines::durations(case);
+    let even = lines::even(&times).filter(|it| *it >= 5.0);
+    let on = case.paths().unwrap_or_else(|| "a long request".to_owned());
+    let peer = case.peer_name();
+    let (confidence, event) = match &told {
+        Some(it) => (0.35 + 0.55 * it.share(), it.events.last()),
+        // gunicorn's default, and the rounder numbers that people set.
+        None if even.is_some() => (0.7, None),
+        None if times.first().is_some_and(|it| *it >= 5.0) => (0.3, None),
+        None if !times.is_empty() => (0.02, None),
+        None if lines::spread(case) == lines::Spread::General => (0.06, None),
+        None => (0.14, None),
+    };
+    let after = even.map(|it| format!(" after {it:.0} s")).unwrap_or_default();
+    let summary = match event {
+        Some(event) => format!(
+            "the backend at {peer} killed its own worker{after} while it worked on {on}: {}",
+            lines::quote(event)
+        ),
+        None => format!("the backend at {peer} may kill its own worker{after}, before {on} is done"),
+    };
+    let lasted = even.map(|it| lines::course_fact(case, format!("each failed request had taken {it:.0} s")));
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(event.map(|it| it.fact()))
+            .supporting_each(lasted)
+            .fix(Fix::repair(format!("Make {on} faster, or move the work out of the request")))
+            .fix(Fix::mitigate(
+                "Raise the server's own limit (request_terminate_timeout, --timeout, harakiri)",
+            ))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ cause! {
     explains: [ClientClosed],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -54,6 +55,19 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .fix(Fix::repair("Raise the timeout of these clients, or make that answer faster"))
         .verify(case.verify_command())
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let Ok(Verdict::Found(found)) = judge(case) else { return None };
+    let waits = lines::durations(case);
+    let waited = waits.last().is_some_and(|it| *it >= 5.0);
+    let confidence = match found.certainty {
+        crate::Certainty::Confirmed => 0.7,
+        crate::Certainty::Likely => 0.5,
+        crate::Certainty::Possible if waited => 0.3,
+        crate::Certainty::Possible => 0.45,
+    };
+    Some(Found { certainty: crate::Certainty::Possible, confidence, ..*found })
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ cause! {
         "worker-pool-exhausted", "upstream-returned-error", "nginx-returned-error", "upstream-servers-all-down",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -71,6 +72,22 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Let whatever changes the files (a deployment, an editor's hook) run nginx -t and reload in the same step")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    // Only the files tell; what lines show is a backend that moved away.
+    let moved = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing)
+        && lines::course(case).before
+        && !lines::course(case).since;
+    let summary = format!(
+        "nginx may work with an older configuration than its files say, which name another address than {}",
+        case.peer_name()
+    );
+    moved.then(|| {
+        fits(case, 0.04, summary)
+            .fix(Fix::repair("Compare, then reload").run("nginx -t && nginx -s reload"))
+            .verify(case.verify_command())
+    })
 }
 
 #[cfg(test)]

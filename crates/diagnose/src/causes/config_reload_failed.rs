@@ -35,6 +35,7 @@ cause! {
         "nginx-returned-error", "upstream-servers-all-down",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -72,6 +73,23 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Run nginx -t before every reload, and alert on [emerg] lines in nginx's error log")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let refused = lines::refused_reload(case)?;
+    let fact =
+        Fact::new("error-log", refused.message.clone()).reference(refused.reference.clone()).at(refused.at);
+    let summary =
+        format!("nginx refused a new configuration, and works with the old one: {}", refused.message);
+    Some(
+        fits(case, 0.35, summary)
+            .supporting(fact)
+            .fix(
+                Fix::repair("Mend what nginx complains of, then reload it")
+                    .run("nginx -t && nginx -s reload"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

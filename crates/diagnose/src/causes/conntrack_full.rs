@@ -27,6 +27,8 @@ cause! {
     explains: [ConnectTimeout, ResolveTimeout],
     leads_to: ["upstream-blackholed", "dns-resolver-unreachable", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::ConntrackFull,
 }
 
 /// Tracked connections and their limit.
@@ -90,6 +92,41 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Alert when nf_conntrack_count is above 80 % of nf_conntrack_max")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Some(told) = lines::told(case, NEAR, |it| *it == EventKind::ConntrackFull) {
+        let summary = format!(
+            "the connection-tracking table is full, and the kernel drops packets to {}",
+            case.peer_name()
+        );
+        return Some(
+            confirmed(summary)
+                .decisive(told.event.fact())
+                .supporting(case.failures_fact())
+                .only_likely_if(told.share() < 0.5)
+                .fix(
+                    Fix::mitigate("Raise net.netfilter.nf_conntrack_max")
+                        .run("sysctl net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_count"),
+                )
+                .verify(case.verify_command()),
+        );
+    }
+    let course = lines::course(case);
+    let here = lines::place(case) == lines::Place::Here;
+    let confidence = if course.between > 0 || course.since {
+        0.15
+    } else if here {
+        0.04
+    } else {
+        0.08
+    };
+    let summary = "the connection-tracking table may be full".to_owned();
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::mitigate("Look for it in the kernel log").run("dmesg | grep conntrack"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ cause! {
         "passive-health-ejection", "wrong-upstream-port", "backend-hung",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -146,6 +147,32 @@ fn hosts_change(scene: &Scene) -> Option<Fact> {
         Fact::new("config", format!("/etc/hosts changed at {}", scene.clock(change.at)))
             .reference("/etc/hosts")
             .at(change.at),
+    )
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    if lines::place(case) == lines::Place::Here || !matches!(case.peer(), Some(Peer::Tcp(_))) {
+        return None;
+    }
+    let confidence = match case.group.symptom {
+        _ if course.since => 0.02,
+        Symptom::ConnectNoRoute => 0.2,
+        Symptom::ConnectTimeout | Symptom::ConnectRefused if course.before || !course.seen => 0.15,
+        Symptom::ConnectTimeout | Symptom::ConnectRefused => 0.1,
+        Symptom::ConnectNetUnreachable => 0.05,
+        _ => return None,
+    };
+    let peer = case.peer_name();
+    let summary = format!("nginx may dial {peer} for a name that points elsewhere now");
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::mitigate("If the upstream is given by name, let nginx look it up again")
+                    .run("nginx -s reload"),
+            )
+            .verify(case.verify_command()),
     )
 }
 

@@ -27,6 +27,7 @@ cause! {
     explains: [ConnectNoAddress],
     leads_to: ["passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -105,6 +106,21 @@ fn size_of(range: &str) -> Option<u32> {
     let mut ends = range.split_whitespace().map(|it| it.parse::<u32>().ok());
     let (low, high) = (ends.next()??, ends.next()??);
     Some(high.checked_sub(low)? + 1)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let confidence = if lines::says(case, &["bind("]) { 0.12 } else { 0.85 };
+    let peer = case.peer_name();
+    let summary = format!("no local port is left for connections to {peer}");
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Keep connections to the backend open (keepalive in the upstream block)"))
+            .fix(
+                Fix::mitigate("Widen the range of local ports")
+                    .run("sysctl net.ipv4.ip_local_port_range; ss -s"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ cause! {
     explains: [ConnectTimeout, ClientClosed],
     leads_to: ["upstream-blackholed", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -29,6 +30,28 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::NotIt);
     }
     stopped_by(case, FilterAction::Drop, "drops")
+}
+
+fn summary_of(case: &Case) -> String {
+    format!("a packet filter may drop the packets to {}", case.peer_name())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let confidence = match (case.group.symptom, lines::place(case)) {
+        (Symptom::ClientClosed, _) => {
+            return super::upstream_blackholed::unconnected(case).then(|| fits(case, 0.25, summary_of(case)));
+        }
+        (_, lines::Place::Here) => 0.18,
+        _ if course.between > 0 => 0.2,
+        _ => 0.32,
+    };
+    Some(
+        fits(case, confidence, summary_of(case))
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::repair("Look which rule drops, here and on the backend's host").run("nft list ruleset"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

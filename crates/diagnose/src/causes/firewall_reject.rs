@@ -1,3 +1,4 @@
+use crate::fate;
 use crate::packet_filter::stopped_by;
 use crate::rule::*;
 
@@ -22,6 +23,7 @@ cause! {
     explains: [ConnectRefused, ConnectNoRoute, ConnectNetUnreachable, ConnectPermission],
     leads_to: ["no-route-to-upstream", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -37,6 +39,33 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         return Ok(Verdict::NotIt);
     }
     stopped_by(case, FilterAction::Reject, "rejects")
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let told = fate::of(case).is_some();
+    let confidence = match (case.group.symptom, lines::place(case)) {
+        (Symptom::ConnectNoRoute, _) => 0.3,
+        (Symptom::ConnectNetUnreachable, _) => 0.12,
+        (Symptom::ConnectPermission, _) if matches!(case.peer(), Some(Peer::Unix(_))) => return None,
+        (Symptom::ConnectPermission, _) => 0.15,
+        _ if told || matches!(case.peer(), Some(Peer::Unix(_))) => 0.01,
+        (_, lines::Place::Here) if course.before && !course.since => 0.06,
+        (_, lines::Place::Here) => 0.05,
+        _ if course.since => 0.06,
+        _ if course.before => 0.2,
+        _ => 0.15,
+    };
+    let summary = format!("a packet filter may reject connections to {}", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair("Look which rule rejects, and let nginx's connections through")
+                    .run("nft list ruleset"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

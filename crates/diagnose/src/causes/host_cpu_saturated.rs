@@ -27,6 +27,7 @@ cause! {
     explains: [ReadTimeout, ConnectTimeout, ConnectAgain, SslTimeout],
     leads_to: ["backend-slow", "backend-hung", "worker-pool-exhausted", "php-fpm-pool-exhausted", "listen-queue-overflow", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -97,4 +98,27 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify("cat /proc/pressure/cpu".to_owned())
         .verify(case.verify_command())
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let particular = lines::spread(case) == lines::Spread::Particular;
+    let peers: std::collections::BTreeSet<&Peer> = case
+        .scene
+        .groups
+        .iter()
+        .filter(|it| it.symptom == case.group.symptom)
+        .filter_map(|it| it.peer.as_ref())
+        .collect();
+    let confidence = match case.group.symptom {
+        Symptom::ReadTimeout if peers.len() > 1 => 0.2,
+        Symptom::ReadTimeout if !particular && lines::pool_full(case).is_none() => 0.1,
+        Symptom::SslTimeout => 0.1,
+        _ => return None,
+    };
+    let summary = "the CPUs of the backend's host may be saturated".to_owned();
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::mitigate("Look what takes the CPU").run("top -b -n 1 | head -20"))
+            .verify(case.verify_command()),
+    )
 }

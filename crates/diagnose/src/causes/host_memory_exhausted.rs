@@ -27,6 +27,7 @@ cause! {
     explains: [WorkerExit],
     leads_to: ["nginx-worker-crash"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// SIGKILL, which the OOM killer sends.
@@ -279,6 +280,17 @@ fn held(directive: &Directive) -> Option<u64> {
 /// nginx's own default, where nothing else hangs on the value.
 fn smaller(directive: &Directive) -> Option<String> {
     (directive.name == "client_body_buffer_size").then(|| "client_body_buffer_size 16k;".to_owned())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let killed = lines::says(case, &["on signal 9"]);
+    killed.then(|| {
+        fits(case, 0.5, "nginx's own workers were killed, as the OOM killer does")
+            .fix(Fix::mitigate("Look for the kill").run("dmesg -T | grep -i oom"))
+    })
 }
 
 #[cfg(test)]

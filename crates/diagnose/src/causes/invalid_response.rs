@@ -24,6 +24,7 @@ cause! {
     explains: [HeaderInvalid, ResponseInvalid, BodyShort],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -95,6 +96,28 @@ fn mend(case: &Case, paths: &[&str]) -> Fix {
             fix.run(format!("curl -sS -i --raw --unix-socket {socket} http://localhost{path} | head -c 2000"))
         }
         _ => fix,
+    }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let answers = lines::ever_answered(case);
+    let first_bytes = lines::says(
+        case,
+        &["no valid HTTP", "unsupported FastCGI", "invalid frame", "too large frame", "invalid http2"],
+    );
+    let plain = case.group.symptom != Symptom::BodyShort;
+    match judge(case) {
+        Ok(Verdict::Found(found)) if plain && (answers || !first_bytes) => Some(*found),
+        Ok(Verdict::Found(found)) => Some(Found {
+            certainty: crate::Certainty::Possible,
+            confidence: if plain { 0.2 } else { 0.25 },
+            ..*found
+        }),
+        _ => {
+            let summary =
+                format!("{} may announce more than it sends, or breaks its protocol", case.peer_name());
+            Some(fits(case, 0.2, summary).verify(case.verify_command()))
+        }
     }
 }
 

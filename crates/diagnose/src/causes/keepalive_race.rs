@@ -27,6 +27,7 @@ cause! {
     explains: [PrematureClose, ReadReset, SendFailed],
     leads_to: ["backend-aborts-request", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// A request that the backend never read fails within a round trip; one that it did read takes the application's time.
@@ -228,6 +229,43 @@ fn shorten(case: &Case, theirs: Option<u64>) -> Option<Fix> {
     }
     let fix = Fix::repair(format!("Let nginx close idle connections to it after {wanted} s"));
     edits.into_fix(fix.because("the side that sends the next request must be the one that closes first"))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if lines::is_late(case) || lines::is_stream(case) {
+        return None;
+    }
+    let course = lines::course(case);
+    let peer = case.peer_name();
+    let times = lines::durations(case);
+    let first_tries = case.accesses().filter_map(|it| it.attempts.first()?.response_time);
+    let at_once = first_tries.chain(times.first().copied()).all(|it| it < 0.1);
+    let retried = case.accesses().any(|it| {
+        let [first, second, ..] = it.attempts.as_slice() else { return false };
+        first.addr == second.addr && second.status.is_some_and(|it| (100..500).contains(&it))
+    });
+    let rare = course.between + u64::from(course.before) + u64::from(course.since) >= 2;
+    let confidence = match lines::spread(case) {
+        _ if !at_once || lines::refused_after(case) || deaths::by_lines(case).is_some() => 0.03,
+        _ if retried => 0.75,
+        _ if lines::after_pauses(case) && course.since => 0.55,
+        // It hits one request here and there.
+        _ if lines::in_rows(case, 3) && course.seen => 0.05,
+        lines::Spread::Particular => 0.06,
+        lines::Spread::General if rare => 0.45,
+        _ if course.seen => 0.04,
+        _ => 0.2,
+    };
+    let summary = format!("{peer} may close idle connections just as nginx reuses them");
+    let again =
+        retried.then(|| lines::course_fact(case, format!("a second try at {peer} was answered at once")));
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(again)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::repair("Let the backend keep idle connections longer than nginx does (keepalive_timeout of the upstream)"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ cause! {
     explains: [ConnectAgain, ConnectTimeout],
     leads_to: ["passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::SynFlooding { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -187,6 +189,30 @@ fn limit(case: &Case, backlog: u32) -> Option<Fix> {
             .run(format!("sysctl -w net.core.somaxconn={to}"))
             .because("the kernel cuts every backlog down to it, at the time of listen(): restart the backend afterwards")
     })
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let flooded =
+        lines::told(case, SignedDuration::from_secs(60), |it| matches!(it, EventKind::SynFlooding { .. }));
+    let confidence = match (case.group.symptom, lines::place(case)) {
+        _ if lines::pool_full(case).is_some() => 0.1,
+        _ if flooded.is_some() => 0.7,
+        (Symptom::ConnectAgain, _) => 0.35,
+        (_, lines::Place::Here) => 0.4,
+        _ => 0.05,
+    };
+    let peer = case.peer_name();
+    let summary = format!("the accept queue of the backend's socket at {peer} is full");
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(flooded.map(|it| it.event.fact()))
+            .fix(
+                Fix::mitigate("Raise the backlog of the backend and net.core.somaxconn")
+                    .run("ss -ltn; sysctl net.core.somaxconn"),
+            )
+            .fix(Fix::repair("Find out why it takes connections later than they come"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ cause! {
 }
 
 fn judge(scene: &Scene) -> Result<Verdict, Blind> {
+    if scene.snapshot.is_of_logs() {
+        return Ok(from_lines(scene).map_or(Verdict::NotIt, Verdict::from));
+    }
     let all = Blind::of("nginx processes", &scene.snapshot.nginx)?;
     let Some((nginx, asked_about)) = down(scene, &all.value) else { return Ok(Verdict::NotIt) };
     let unit = nginx.unit.as_deref().and_then(|it| scene.unit(it)).or_else(|| scene.unit("nginx.service"));
@@ -206,6 +209,54 @@ fn stopped(scene: &Scene, unit: Option<&Unit>, none: Fact, start: &str, asked_ab
     let words = asked.map(|it| it.fact());
     confirmed(format!("nginx does not run{since}: {why}")).decisive(none).supporting_each(words).fix(
         Fix::mitigate("Start nginx").run(format!("nginx -t && {start}")).because("its configuration parses"),
+    )
+}
+
+/// What lines alone say: the last word about nginx is its end, or that it could not start, and no request came since.
+fn from_lines(scene: &Scene) -> Option<Found> {
+    let of_nginx = |it: &&crate::events::Event| it.unit == "nginx.service";
+    let ended = scene.events.iter().filter(of_nginx).rfind(|it| {
+        matches!(
+            it.kind,
+            EventKind::UnitStarted { .. }
+                | EventKind::UnitStopped { .. }
+                | EventKind::UnitFailed { .. }
+                | EventKind::StartFailed { .. }
+        )
+    });
+    let ended = ended.filter(|it| !matches!(it.kind, EventKind::UnitStarted { .. }));
+    let notices = scene.failures.notices.iter();
+    let refusal =
+        notices.clone().rfind(|it| it.level == Level::Emerg && !it.message.starts_with("still could not"));
+    // A refused reload leaves the running nginx as it is; one that could not have its address was starting.
+    let starting = notices.clone().any(|it| it.message.starts_with("still could not bind"));
+    let said = notices.clone().rfind(|it| it.message == "exit" || it.message.ends_with(", exiting"));
+    let at =
+        ended.map(|it| it.at).max(said.map(|it| it.at)).max(refusal.filter(|_| starting).map(|it| it.at))?;
+    let second = SignedDuration::from_secs(1);
+    let active =
+        scene.failures.accesses.iter().map(|it| it.at).chain(scene.failures.entries.iter().map(|it| it.at));
+    let lives = active.max().is_some_and(|last| last > at + second)
+        || notices.rev().any(|it| it.at > at + second && it.message.starts_with("start worker process"));
+    if lives {
+        return None;
+    }
+    let refusal = refusal.filter(|it| it.at + second >= at || starting);
+    let summary = match refusal {
+        Some(it) => format!("nginx does not run: it refused to start: {}", brief(&it.message)),
+        None => format!("nginx ended at {}, and nothing tells of a start since", scene.clock(at)),
+    };
+    let refused = refusal
+        .map(|it| Fact::new("error-log", it.message.clone()).reference(it.reference.clone()).at(it.at));
+    let end =
+        said.map(|it| Fact::new("error-log", it.message.clone()).reference(it.reference.clone()).at(it.at));
+    Some(
+        likely(summary)
+            .supporting_each(refused)
+            .supporting_each(ended.map(|it| it.fact()))
+            .supporting_each(end)
+            .fix(Fix::repair("Start nginx").run("nginx -t && systemctl start nginx"))
+            .verify("systemctl is-active nginx || pgrep -x nginx"),
     )
 }
 

@@ -22,6 +22,7 @@ cause! {
     explains: [UpstreamStatus, PermissionDenied],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -117,6 +118,36 @@ fn switch_off(case: &Case, own: &own_answers::Own) -> Fix {
             Fix::repair(format!("Remove {} from {place}", own.words())).run("nginx -t && nginx -s reload")
         }
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    if case.group.symptom == Symptom::PermissionDenied {
+        return None;
+    }
+    let last = case.accesses().next_back()?;
+    let confidence = match (last.tells_upstream, last.last_attempt()) {
+        (true, Some(_)) => return None,
+        (true, None) if last.status == 503 => 0.45,
+        (true, None) => 0.6,
+        (false, _) if last.status == 503 => 0.25,
+        (false, _) => 0.1,
+    };
+    let asked = match last.tells_upstream {
+        true => "no backend was asked",
+        false => "the log does not tell whether a backend was asked",
+    };
+    let summary = format!("nginx may answer {} by its own configuration: {asked}", last.status);
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::repair("Look for the rule that answers so")
+                    .run(format!("nginx -T | grep -nE 'return {0}|={0}'", last.status)),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

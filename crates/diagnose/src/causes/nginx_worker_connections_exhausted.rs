@@ -21,6 +21,7 @@ cause! {
     explains: [WorkerConnections],
     leads_to: ["passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// What is proposed at least: twice this is still below the descriptors that systemd lets a service raise itself to.
@@ -89,6 +90,16 @@ fn raise(scene: &Scene, wanted: u32) -> Option<Fix> {
         });
     }
     edits.into_fix(fix)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    match judge(case) {
+        Ok(Verdict::Found(found)) if super::proxy_loop::own_requests(case.scene).is_some() => {
+            Some(Found { certainty: crate::Certainty::Possible, confidence: 0.15, ..*found })
+        }
+        Ok(Verdict::Found(found)) => Some(*found),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ cause! {
     explains: [WorkerExit],
     leads_to: ["client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// Signals that a faulty program brings upon itself: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
@@ -122,6 +123,17 @@ fn loaded_modules(scene: &Scene) -> Vec<(String, String)> {
     let loads = scene.config.root.iter().filter(|it| it.name == "load_module");
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     loads.filter_map(|it| Some((name(it.arg(0)?), scene.place(it.span)))).collect()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let Ok(Verdict::Found(found)) = judge(case) else { return None };
+    // Nobody but the OOM killer, or an operator, sends signal 9.
+    let killed = lines::says(case, &["on signal 9"]);
+    Some(if killed && found.certainty != crate::Certainty::Confirmed {
+        Found { confidence: 0.35, ..*found }
+    } else {
+        *found
+    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ cause! {
     explains: [ConnectNoRoute, ConnectNetUnreachable, ConnectPermission, ConnectNoAddress, ConnectTimeout, ConnectRefused],
     leads_to: ["upstream-blackholed", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -261,6 +262,46 @@ fn removal(text: &str, kind: &str, ip: IpAddr) -> String {
         (Some(first), Some(network)) if first == kind => format!("ip {family}route del {kind} {network}"),
         _ => format!("ip {family}route show table all type {kind}"),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let binding = lines::says(case, &["bind("]);
+    let v6 = matches!(case.peer(), Some(Peer::Tcp(it)) if it.is_ipv6());
+    let confidence = match case.group.symptom {
+        Symptom::ConnectNoAddress if binding => 0.85,
+        Symptom::ConnectNoAddress => 0.12,
+        Symptom::ConnectNoRoute => 0.5,
+        Symptom::ConnectNetUnreachable => {
+            if v6 {
+                0.35
+            } else {
+                0.7
+            }
+        }
+        Symptom::ConnectPermission if matches!(case.peer(), Some(Peer::Unix(_))) => return None,
+        Symptom::ConnectPermission => 0.3,
+        Symptom::ConnectTimeout if lines::place(case) == lines::Place::Here => return None,
+        Symptom::ConnectTimeout => 0.1,
+        _ => return None,
+    };
+    let peer = case.peer_name();
+    let ip = match case.peer() {
+        Some(Peer::Tcp(it)) => it.ip().to_string(),
+        _ => peer.clone(),
+    };
+    let summary = match binding {
+        true => format!("the local address that nginx dials {peer} from (proxy_bind) is not on this host"),
+        false => format!("there is no way to {peer}: no route, or no answer of the host in the same network"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair("Mend the route, or bring the host up")
+                    .run(format!("ip route get {ip}; ip neigh show {ip}")),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ cause! {
     explains: [NoLiveUpstreams],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -151,6 +152,40 @@ fn shorter(line: &str) -> Option<String> {
     let (before, after) = line.split_once("fail_timeout=")?;
     let end = after.find([' ', ';', '\t'])?;
     Some(format!("{before}fail_timeout={DEFAULT_FAIL_TIMEOUT_SECONDS}s{}", &after[end..]))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let earlier = lines::ejected_by(case);
+    let warned = case.scene.failures.entries.iter().any(|it| it.symptom == Symptom::UpstreamDisabled);
+    let confidence = match earlier {
+        Some((_, gap)) if gap >= SignedDuration::from_secs(2) => 0.6,
+        // Servers that failed a moment ago are down, and nginx is right to leave them alone.
+        Some(_) => return None,
+        None if warned => 0.6,
+        None => 0.25,
+    };
+    let summary = match earlier {
+        Some((it, _)) => format!(
+            "nginx keeps the servers of {} out for a while after they failed, the last time at {} ({})",
+            case.peer_name(),
+            case.scene.clock(it.at),
+            it.symptom.id()
+        ),
+        None => format!("nginx keeps the servers of {} out after they failed", case.peer_name()),
+    };
+    let fact = |it: &crate::failure::Failure| {
+        Fact::new("error-log", it.message.clone()).reference(it.reference.clone()).at(it.at)
+    };
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(earlier.map(|(it, _)| fact(it)))
+            .fix(
+                Fix::mitigate("Reload nginx: the new workers know of no failures")
+                    .run("nginx -t && nginx -s reload"),
+            )
+            .fix(Fix::repair("Let servers come back sooner (fail_timeout), and mend what made them fail"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

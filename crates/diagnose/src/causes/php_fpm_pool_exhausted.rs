@@ -29,6 +29,8 @@ cause! {
     explains: [ReadTimeout, ConnectAgain, ConnectTimeout, ClientClosed],
     leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::MaxChildrenReached { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -161,6 +163,63 @@ fn child_bytes(children: &[PhpChild]) -> u64 {
     let mut sizes: Vec<u64> = children.iter().filter_map(|it| it.proportional_bytes).collect();
     sizes.sort_unstable();
     sizes.get(sizes.len() * 95 / 100).copied().unwrap_or(CHILD_BYTES).max(1 << 20)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if !matches!(case.group.scheme.as_str(), "fastcgi" | "") {
+        return None;
+    }
+    let peer = case.peer_name();
+    if let Some((event, share)) = lines::pool_full(case) {
+        let EventKind::MaxChildrenReached { pool, limit } = &event.kind else { return None };
+        let summary =
+            format!("PHP-FPM pool {pool} reached pm.max_children = {limit} while requests to {peer} waited");
+        let found = match share >= 0.5 {
+            true => confirmed(summary).decisive(event.fact()).supporting(case.failures_fact()),
+            false => fits(case, 0.5, summary).supporting(event.fact()),
+        };
+        return Some(
+            found
+                .fix(Fix::mitigate(format!("Raise pm.max_children of pool {pool}, as far as memory allows")))
+                .fix(Fix::repair(format!(
+                    "Make the slow pages faster ({}): each holds a child while it runs",
+                    case.paths().unwrap_or_default()
+                )))
+                .verify(case.verify_command()),
+        );
+    }
+    // A log that does not tell of upstreams names scripts at most.
+    let known = if case.group.scheme == "fastcgi" {
+        1.0
+    } else if lines::asks_for_scripts(case) {
+        0.9
+    } else {
+        0.4
+    };
+    let particular = lines::spread(case) == lines::Spread::Particular;
+    let course = lines::course(case);
+    let confidence = match case.group.symptom {
+        Symptom::ConnectAgain => 0.6,
+        Symptom::ConnectTimeout if lines::place(case) == lines::Place::Here => 0.45,
+        Symptom::ConnectTimeout => 0.08,
+        Symptom::ReadTimeout if particular => 0.15,
+        Symptom::ReadTimeout if course.seen && !course.before && course.between == 0 => 0.25,
+        Symptom::ReadTimeout => 0.45,
+        Symptom::ClientClosed if course.since || course.between > 0 => 0.1,
+        Symptom::ClientClosed => 0.25,
+        _ => return None,
+    };
+    let summary = format!("the PHP-FPM pool at {peer} may be out of children, so that requests wait");
+    Some(
+        fits(case, confidence * known, summary)
+            .supporting_each(lines::spread_fact(case))
+            .fix(
+                Fix::mitigate("Raise pm.max_children of the pool, as far as memory allows")
+                    .run("grep max_children /var/log/php*fpm*.log"),
+            )
+            .fix(Fix::repair("Make the slow pages faster: each holds a child while it runs"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

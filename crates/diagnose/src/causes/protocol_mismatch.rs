@@ -31,6 +31,7 @@ cause! {
         "request-header-too-big", "request-body-rejected", "response-header-too-big", "keepalive-race", "worker-pool-exhausted",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -159,6 +160,59 @@ fn dial_who_speaks(case: &Case) -> Result<Option<Fix>, Blind> {
     Ok(others.iter().find(|it| fits(it)).map(|it| {
         Fix::repair(format!("Or dial {}, where {} speaks {}", it.at, it.name(), heard::scheme_name(scheme)))
     }))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let found = judge(case).ok();
+    if let Some(Verdict::Found(found)) = found {
+        return Some(*found);
+    }
+    if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
+        return None;
+    }
+    let course = lines::course(case);
+    let answers = lines::ever_answered(case);
+    let peer = case.peer_name();
+    let invalid = matches!(case.group.symptom, Symptom::HeaderInvalid | Symptom::ResponseInvalid);
+    let confidence = match case.group.symptom {
+        Symptom::PrematureClose | Symptom::ReadReset
+            if answers && !course.since && lines::reloaded_before(case).is_some() =>
+        {
+            0.2
+        }
+        _ if answers => 0.02,
+        // The first bytes of an answer are no header of the protocol that nginx speaks.
+        _ if invalid
+            && lines::says(
+                case,
+                &[
+                    "no valid HTTP",
+                    "unsupported FastCGI",
+                    "invalid frame",
+                    "too large frame",
+                    "invalid http2",
+                ],
+            ) =>
+        {
+            0.75
+        }
+        _ if invalid => 0.25,
+        Symptom::HeaderTooBig | Symptom::BodyShort => 0.06,
+        Symptom::UpstreamStatus if case.group.statuses.keys().all(|it| *it < 100) => 0.6,
+        Symptom::UpstreamStatus => return None,
+        Symptom::ReadTimeout if course.seen => 0.22,
+        Symptom::ReadTimeout => 0.08,
+        _ if course.seen => 0.4,
+        _ => 0.12,
+    };
+    let speaks = heard::scheme_name(&case.group.scheme);
+    let summary =
+        format!("nginx speaks {speaks} to {peer}, which may speak something else: it has answered nothing");
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Let nginx speak what the backend does: proxy_pass, fastcgi_pass, uwsgi_pass or grpc_pass").run(lines::who_listens(case)))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

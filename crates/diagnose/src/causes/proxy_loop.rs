@@ -35,6 +35,7 @@ cause! {
         "request-header-too-big", "upstream-max-conns-reached",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -271,6 +272,45 @@ fn own_clients(case: &Case) -> Option<Fact> {
     let last = own.last()?;
     let says = format!("{} of the failed requests came from {}, this host itself", own.len(), last.client);
     Some(Fact::new("access-log", says).reference(last.reference.clone()).at(last.at))
+}
+
+/// The address under which nginx meets itself, as lines tell: requests to it come from the very same address.
+pub fn own_requests(scene: &Scene) -> Option<(SocketAddr, Fact)> {
+    let entries = scene.failures.entries.iter().rev();
+    let mut own = entries.filter_map(|it| match &it.peer {
+        Some(Peer::Tcp(peer)) if it.client.parse() == Ok(peer.ip()) => Some((*peer, it)),
+        _ => None,
+    });
+    // Whoever asks on the host itself comes from loopback as well; a loop fills the workers.
+    let full = scene.failures.entries.iter().any(|it| it.symptom == Symptom::WorkerConnections);
+    let (peer, entry) = own.find(|(peer, _)| full || !peer.ip().is_loopback())?;
+    let says = format!("a request from {} was passed to {peer}, the same address", entry.client);
+    Some((peer, Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let Some(Peer::Tcp(peer)) = case.peer() else {
+        // The workers' connections are used up by requests that nginx sends to itself.
+        let own = own_requests(case.scene)?;
+        let looped = case.scene.groups.iter().find(|it| it.peer.as_ref() == Some(&Peer::Tcp(own.0)))?;
+        let summary =
+            format!("nginx passes requests to itself at {}: they come back from its own address", own.0);
+        return Some(fits(case, 0.8, summary).supporting(own.1).supporting(lines::course_fact(
+            case,
+            format!("{} failed the same way", plural(looped.count, "request")),
+        )));
+    };
+    let (looping, fact) = own_requests(case.scene)?;
+    if looping != *peer {
+        return None;
+    }
+    let summary = format!("nginx passes requests to itself at {peer}: they come back from its own address");
+    Some(
+        fits(case, 0.8, summary)
+            .supporting(fact)
+            .fix(Fix::repair("Let the pass lead to the backend, and not to a name or address of this nginx"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ cause! {
     explains: [PrematureClose, ReadReset, HeaderInvalid, ResponseInvalid, SendFailed, SslHandshake, ProxyHeaderBroken],
     leads_to: ["backend-aborts-request", "keepalive-race", "protocol-mismatch", "invalid-response"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -145,6 +146,30 @@ fn own_listener(case: &Case) -> Verdict {
         "Let the load balancer in front send the header, or remove proxy_protocol from that listen",
     ))
     .into()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let course = lines::course(case);
+    let answers = lines::ever_answered(case);
+    let confidence = match case.group.symptom {
+        Symptom::ProxyHeaderBroken => 0.9,
+        _ if answers => 0.01,
+        Symptom::SslHandshake => 0.08,
+        _ if lines::is_stream(case) => 0.3,
+        _ if course.seen => 0.15,
+        _ => 0.05,
+    };
+    let peer = case.peer_name();
+    let summary =
+        format!("one of nginx and {peer} may send or expect the PROXY protocol's header, and the other not");
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Switch proxy_protocol on at both sides, or at neither"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ cause! {
     explains: [BodyShort, ReadReset, PrematureClose, ReadTimeout],
     leads_to: ["backend-worker-timeout", "backend-aborts-request", "invalid-response"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// A client that takes a response so much more slowly than another, by the byte, is a slow one.
@@ -207,6 +208,30 @@ fn size(bytes: u64) -> String {
         1..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0).replace(".0 MiB", " MiB"),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    // 1 GiB by default, but people set less; the header is long sent.
+    let late =
+        case.group.symptom == Symptom::BodyShort || case.entries().any(|it| it.action == "reading upstream");
+    let times = lines::durations(case);
+    let slow = times.last().is_some_and(|it| *it >= 1.0);
+    let confidence = match (late, slow) {
+        (false, _) => return None,
+        (true, true) => 0.3,
+        (true, false) => 0.22,
+    };
+    let on = case.paths().unwrap_or_else(|| "a large response".to_owned());
+    let summary = format!(
+        "{on} may be larger than nginx buffers (proxy_max_temp_file_size) for slow clients, until the backend gives up"
+    );
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair(
+                "Raise proxy_max_temp_file_size for that location, or let nginx serve the file itself",
+            ))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

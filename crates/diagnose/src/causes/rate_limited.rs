@@ -22,6 +22,7 @@ cause! {
     explains: [Limiting, UpstreamStatus],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -134,6 +135,33 @@ fn zone_definition(case: &Case, zone: &str) -> Option<Fact> {
     let args: Vec<&str> = defined.args.iter().map(|it| it.text.as_str()).collect();
     let says = format!("{} {}", defined.name, args.join(" "));
     Some(Fact::new("config", says).reference(case.scene.place(defined.span)))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let last = case.accesses().next_back().filter(|it| matches!(it.status, 503 | 429))?;
+    let (tells, asked) = (last.tells_upstream, last.last_attempt().is_some());
+    // A limit lets some requests of the same moment through.
+    let let_through = lines::course(case).between > 0;
+    let confidence = match (tells, asked) {
+        (true, true) => return None,
+        (true, false) if let_through => 0.6,
+        (true, false) => 0.3,
+        (false, _) if let_through => 0.4,
+        (false, _) => 0.15,
+    };
+    let summary = format!("limit_req or limit_conn may have refused {}", plural(case.group.count, "request"));
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::spread_fact(case))
+            .fix(
+                Fix::repair("Look for a limit in force there, and log its refusals")
+                    .run("nginx -T | grep -nE 'limit_(req|conn)'"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

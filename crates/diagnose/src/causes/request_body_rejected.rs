@@ -22,6 +22,7 @@ cause! {
     explains: [SendFailed, ReadReset, PrematureClose],
     leads_to: ["backend-aborts-request", "keepalive-race", "invalid-response"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// ECONNRESET.
@@ -97,6 +98,36 @@ pub fn left_unread(case: &Case) -> bool {
 
 fn has_body(method: &str) -> bool {
     matches!(method, "POST" | "PUT" | "PATCH")
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let carries = |it: &str| matches!(it, "POST" | "PUT" | "PATCH");
+    let mut methods: Vec<&str> = case.entries().map(|it| it.method.as_str()).collect();
+    methods.extend(case.accesses().map(|it| it.method.as_str()));
+    let all = !methods.is_empty() && methods.iter().all(|it| carries(it));
+    let sending =
+        case.group.symptom == Symptom::SendFailed || case.entries().any(|it| it.action.contains("sending"));
+    let others = lines::spread(case) != lines::Spread::General;
+    let confidence = match (all, sending) {
+        _ if !all => return None,
+        (_, true) => 0.7,
+        (_, false) if case.group.symptom == Symptom::ReadReset && others => 0.4,
+        (_, false)
+            if case.group.symptom == Symptom::ReadReset
+                && lines::in_rows(case, 3)
+                && !lines::after_pauses(case) =>
+        {
+            0.3
+        }
+        _ if others => 0.15,
+        _ => 0.08,
+    };
+    let summary = format!("{} hangs up while nginx still sends the request's body", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Raise the backend's own limit of the body's size, or refuse such bodies in nginx (client_max_body_size)"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

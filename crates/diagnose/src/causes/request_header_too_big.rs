@@ -21,6 +21,8 @@ cause! {
     explains: [PrematureClose, ReadReset, SendFailed],
     leads_to: ["backend-aborts-request", "keepalive-race", "request-body-rejected", "backend-worker-recycled"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::RequestTooLarge { .. },
 }
 
 /// A request line longer than this exceeds what servers take by default: gunicorn 4094 bytes (`limit_request_line`), uWSGI
@@ -120,6 +122,50 @@ fn uwsgi(case: &Case) -> Result<Option<Verdict>, Blind> {
         .fix(Fix::repair("Or make the cookies smaller: they are most of a header of that size"))
         .verify(case.verify_command());
     Ok(Some(found.into()))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    // Of a request in another protocol, a server takes letters for a size.
+    if matches!(crate::heard::heard(case), crate::heard::Heard::Other(..)) {
+        return None;
+    }
+    let told =
+        lines::told(case, SignedDuration::from_secs(3), |it| matches!(it, EventKind::RequestTooLarge { .. }));
+    let peer = case.peer_name();
+    if let Some(told) = told {
+        let summary =
+            format!("the header of the request is larger than {peer} takes: {}", lines::quote(told.event));
+        return Some(
+            confirmed(summary)
+                .decisive(told.event.fact())
+                .supporting(case.failures_fact())
+                .only_likely_if(told.share() < 0.5)
+                .fix(Fix::repair("Raise the backend's limit (uwsgi: buffer-size), or send smaller cookies"))
+                .verify(case.verify_command()),
+        );
+    }
+    // Application servers take 4 to 8 KiB of header; an address bar gives no more than a few hundred.
+    let longest =
+        case.entries().map(|it| it.request.len()).chain(case.accesses().map(|it| it.request.len())).max();
+    let confidence = match longest {
+        Some(2000..) => 0.6,
+        _ if case.group.scheme.ends_with("uwsgi") => 0.15,
+        // The same page is answered for others, and fails time and again for somebody.
+        _ if lines::spread(case) == lines::Spread::General
+            && lines::in_rows(case, 3)
+            && lines::course(case).since =>
+        {
+            0.16
+        }
+        _ if lines::spread(case) == lines::Spread::Particular => 0.05,
+        _ => 0.07,
+    };
+    let summary = format!("the header of the request (its cookies, its URL) may be larger than {peer} takes");
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Raise the backend's limit of the request's header, or send smaller cookies"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ cause! {
     explains: [ConnectPermission, ConnectRefused, ConnectSocketMissing, TempWrite],
     leads_to: ["backend-start-failed", "backend-port-conflict", "backend-not-running", "passive-health-ejection", "temp-path-permission"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::AvcDenied { permissive: false, .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -215,6 +217,28 @@ fn of_backend(case: &Case, Unstartable { unit, denial, fact }: Unstartable) -> V
         .verify("ausearch -m AVC -ts recent")
         .verify(case.verify_command())
         .into()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let unix = matches!(case.peer(), Some(Peer::Unix(_)));
+    let confidence = match case.group.symptom {
+        Symptom::ConnectPermission if unix => 0.15,
+        Symptom::ConnectPermission => 0.5,
+        Symptom::TempWrite if case.group.errno == Some(13) => 0.15,
+        _ => return None,
+    };
+    let summary = format!("SELinux may deny nginx {}", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::repair("Look for the denial, and allow what is meant (httpd_can_network_connect)")
+                    .run("ausearch -m AVC -ts recent"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ cause! {
     explains: [SslHandshake, ReadReset, PrematureClose],
     leads_to: ["backend-aborts-request"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -93,6 +94,10 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         ))
         .verify(case.verify_command())
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    super::tls_sni_required::alert(case, 0.3, judge)
 }
 
 #[cfg(test)]

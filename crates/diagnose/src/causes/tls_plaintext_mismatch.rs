@@ -31,6 +31,7 @@ cause! {
         "tls-version-mismatch", "tls-sni-required", "protocol-mismatch", "worker-pool-exhausted", "upstream-blackholed",
     ],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -102,6 +103,58 @@ fn target(pass: &Pass) -> String {
         Some(port) if port.starts_with(':') => format!("{host}{port}{uri}"),
         _ => written.to_owned(),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
+        return None;
+    }
+    let course = lines::course(case);
+    let answers = lines::ever_answered(case);
+    let port = match case.peer() {
+        Some(Peer::Tcp(it)) => it.port(),
+        Some(Peer::Name { port, .. }) => *port,
+        _ => 0,
+    };
+    let secure = port % 1000 == 443;
+    let confidence = match (case.group.symptom, case.group.scheme.as_str()) {
+        (Symptom::PrematureClose | Symptom::ReadReset, _)
+            if answers && !course.since && lines::reloaded_before(case).is_some() =>
+        {
+            0.2
+        }
+        _ if answers => 0.02,
+        (Symptom::SslHandshake, _) => 0.12,
+        (Symptom::SslTimeout, _) => 0.3,
+        (_, "http" | "grpc" | "uwsgi" | "") if secure => 0.6,
+        (Symptom::HeaderInvalid | Symptom::ResponseInvalid, "http") => 0.15,
+        (Symptom::PrematureClose | Symptom::ReadReset | Symptom::SendFailed, "http" | "grpc")
+            if course.seen =>
+        {
+            0.2
+        }
+        (Symptom::PrematureClose | Symptom::ReadReset, "http" | "grpc") => 0.06,
+        (Symptom::UpstreamStatus, _) if case.group.statuses.contains_key(&400) => 0.3,
+        _ => return None,
+    };
+    let peer = case.peer_name();
+    let summary = match case.group.symptom {
+        Symptom::SslHandshake | Symptom::SslTimeout => {
+            format!("nginx speaks TLS to {peer}, which may speak plain text")
+        }
+        _ => format!("nginx speaks plain text to {peer}, which may want TLS"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::repair("Let nginx speak as the backend does: https:// or http:// in the pass")
+                    .run(format!("openssl s_client -connect {peer}")),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

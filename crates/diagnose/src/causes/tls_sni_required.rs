@@ -24,6 +24,7 @@ cause! {
     explains: [SslHandshake, PrematureClose, ReadReset],
     leads_to: ["tls-version-mismatch", "tls-client-cert-required", "backend-aborts-request", "tls-name-mismatch"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -94,6 +95,34 @@ fn send_name(case: &Case, pass: &Pass, sent: Option<&str>) -> Option<Fix> {
         edits.set(&settings.ssl_server_name, &format!("{prefix}server_name on;"), pass.span)?;
     }
     edits.into_fix(Fix::repair(format!("Send the name {host} to the backend")))
+}
+
+/// What lines alone say of a handshake that the peer ended: an alert that is sent for several reasons is shared by their
+/// causes.
+pub fn alert(case: &Case, share: f64, judge: fn(&Case) -> Result<Verdict, Blind>) -> Option<Found> {
+    let Ok(Verdict::Found(found)) = judge(case) else {
+        let vague = tls_talk::told(case)
+            .is_some_and(|(it, ..)| matches!(it, Trouble::HandshakeFailure | Trouble::OtherAlert));
+        let summary = format!(
+            "{} ends the TLS handshake with an alert that is sent for several reasons",
+            case.peer_name()
+        );
+        return vague.then(|| {
+            fits(case, share, summary).fix(
+                Fix::repair("See what the backend asks for in its handshake")
+                    .run(format!("openssl s_client -connect {} -servername NAME", case.peer_name())),
+            )
+        });
+    };
+    Some(if found.certainty == crate::Certainty::Confirmed {
+        *found
+    } else {
+        Found { confidence: share, ..*found }
+    })
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    alert(case, 0.45, judge)
 }
 
 #[cfg(test)]

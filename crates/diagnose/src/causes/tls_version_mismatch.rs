@@ -25,6 +25,7 @@ cause! {
     explains: [SslHandshake],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -113,6 +114,10 @@ fn wider(case: &Case, pass: &Pass) -> Option<Fix> {
         Fix::repair("Offer the backend more ciphers")
             .because("TLS between nginx and its own backends needs no narrow list"),
     )
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    super::tls_sni_required::alert(case, 0.25, judge)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ cause! {
     explains: [ConnectPermission],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -171,6 +172,25 @@ fn of_socket(case: &Case, node: &PathNode, name: &str) -> Fix {
                 .because("the mode of a socket comes from the umask of the process that binds it; chmod lasts until its next start"),
         ),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let Some(Peer::Unix(path)) = case.peer() else { return None };
+    let denied =
+        |it: &EventKind| matches!(it, EventKind::AvcDenied { .. } | EventKind::ApparmorDenied { .. });
+    let confidence =
+        if lines::told(case, SignedDuration::from_secs(5), denied).is_some() { 0.1 } else { 0.8 };
+    let summary = format!("the socket {path}, or a directory above it, denies nginx's user");
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::repair(
+                    "Let nginx's user write the socket (listen.owner, listen.group, listen.mode; umask)",
+                )
+                .run(format!("namei -l {path}")),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use crate::dial::{dial_instead, instead};
+use crate::fate;
 use crate::past;
 use crate::rule::*;
 use crate::scene::canonical;
@@ -25,6 +26,7 @@ cause! {
     explains: [ConnectSocketMissing, ConnectRefused],
     leads_to: ["backend-not-running"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -111,6 +113,24 @@ fn out_of_sight(case: &Case, path: &str, pids: &[u32], bound: Fact) -> Verdict {
         .verify(case.verify_command())
         .prevent("Look for what removes the file: a clean-up job, a second start of the same service, systemd-tmpfiles")
         .into()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let confidence = match case.group.symptom {
+        Symptom::ConnectSocketMissing if fate::of(case).is_some() => 0.06,
+        Symptom::ConnectSocketMissing if course.before || course.since => 0.04,
+        Symptom::ConnectSocketMissing => 0.35,
+        _ if matches!(case.peer(), Some(Peer::Unix(_))) => 0.06,
+        _ => return None,
+    };
+    let summary = format!("{} is not there: the backend may listen at another path", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(Fix::repair("Let nginx dial the path that the backend listens at").run("ss -lxp"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

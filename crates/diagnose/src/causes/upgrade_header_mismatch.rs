@@ -24,6 +24,7 @@ cause! {
     explains: [PrematureClose, ReadReset, ReadTimeout, UpstreamStatus],
     leads_to: ["backend-aborts-request", "keepalive-race", "upstream-returned-error"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 /// Pieces of paths at which WebSockets usually are: their frameworks' defaults.
@@ -184,6 +185,36 @@ fn same_block(case: &Case, span: nginx_conf::Span, pass: &Pass) -> bool {
     let location = pass.location.and_then(|it| case.scene.view.location(it));
     location
         .is_some_and(|it| it.span.file == span.file && it.span.start <= span.start && span.end <= it.span.end)
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    const SOCKETS: &[&str] =
+        &["socket", "/ws", "websocket", "/hub", "/cable", "/live", "signalr", "/stream", "/sockjs"];
+    let paths: Vec<&str> = case.group.paths.iter().map(|(it, _)| it.as_str()).collect();
+    let all = !paths.is_empty() && paths.iter().all(|path| SOCKETS.iter().any(|it| path.contains(it)));
+    let status = case.group.statuses.keys().any(|it| matches!(it, 400 | 426));
+    if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
+        return None;
+    }
+    let course = lines::course(case);
+    let confidence = match case.group.symptom {
+        Symptom::UpstreamStatus if !status => return None,
+        _ if all && case.group.symptom != Symptom::ReadTimeout => 0.55,
+        _ if all => 0.4,
+        Symptom::ReadTimeout | Symptom::UpstreamStatus => return None,
+        _ if lines::reloaded_before(case).is_some() && !course.since => 0.25,
+        _ if course.seen && !course.before && course.between == 0 => 0.1,
+        _ => 0.04,
+    };
+    let on = case.paths().unwrap_or_else(|| "such requests".to_owned());
+    let summary = format!(
+        "{on} may want the Upgrade and Connection headers that nginx sends only when told to, or gets them unasked"
+    );
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Pass the headers where WebSockets are served, and only there: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use crate::dial::dial_instead;
+use crate::fate;
 use crate::networks;
 use crate::rule::*;
 use crate::service::Backend;
@@ -27,6 +28,7 @@ cause! {
     explains: [ConnectRefused],
     leads_to: ["backend-not-running"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -111,6 +113,28 @@ fn across(case: &Case, backend: &Backend, dialled: SocketAddr) -> Result<Option<
 
 fn runs(unit: Option<&Unit>) -> bool {
     unit.is_none_or(|it| it.active_state == "active")
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let answered = course.before || course.since || course.between > 0;
+    let confidence = match lines::place(case) {
+        _ if answered || fate::of(case).is_some() => 0.02,
+        lines::Place::Near => 0.25,
+        lines::Place::Here if course.seen => 0.15,
+        lines::Place::Here | lines::Place::Far => 0.08,
+    };
+    let peer = case.peer_name();
+    let summary = format!("{peer} has not answered once: the backend may be bound to another address");
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair("Bind the backend to the dialled address, or dial the one that it is bound to")
+                    .run("ss -ltnp"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ cause! {
     explains: [ConnectTimeout, ClientClosed],
     leads_to: ["passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -112,6 +113,45 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(format!("timeout 3 bash -c '</dev/tcp/{}/{}' && echo open", peer.ip(), peer.port()))
         .verify(case.verify_command())
         .into())
+}
+
+fn summary_of(case: &Case) -> String {
+    format!("nothing comes back from {}: the host is down, or packets are lost on the way", case.peer_name())
+}
+
+fn host_of(case: &Case) -> String {
+    match case.peer() {
+        Some(Peer::Tcp(it)) => it.ip().to_string(),
+        Some(Peer::Name { host, .. }) => host.clone(),
+        _ => String::new(),
+    }
+}
+
+/// Whether clients hung up while nginx was still connecting.
+pub fn unconnected(case: &Case) -> bool {
+    let waited = |it: &crate::failure::Access| it.request_time.is_none_or(|it| it >= 1.0);
+    let mut told = case.accesses().filter(|it| it.tells_times && waited(it)).peekable();
+    told.peek().is_some() && told.all(|it| it.last_attempt().is_some_and(|it| it.connect_time.is_none()))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let answers = course.between > 0;
+    let confidence = match (case.group.symptom, lines::place(case)) {
+        (Symptom::ClientClosed, _) => return unconnected(case).then(|| fits(case, 0.3, summary_of(case))),
+        (_, lines::Place::Here) => 0.08,
+        _ if answers => 0.25,
+        _ => 0.42,
+    };
+    Some(
+        fits(case, confidence, summary_of(case))
+            .supporting_each(lines::course_of_answers(case))
+            .fix(
+                Fix::repair("Find out whether that host is up, and who drops the packets on the way")
+                    .run(format!("ping -c 3 {}", host_of(case))),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ cause! {
     explains: [ConnectRefused, ConnectNetUnreachable, ConnectNoAddress, ConnectNoRoute],
     leads_to: ["backend-not-running", "passive-health-ejection"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -199,6 +200,44 @@ fn resolver_without_ipv6(case: &Case) -> Option<Fix> {
             .edit(file, line, old, new)
             .run("nginx -t && nginx -s reload")
             .risk("reloads nginx; requests in flight are not interrupted"),
+    )
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let Some(Peer::Tcp(dialled)) = case.peer() else { return None };
+    let twin = |it: &SocketAddr| it.port() == dialled.port() && it.is_ipv4() != dialled.is_ipv4();
+    let answered =
+        case.scene.failures.accesses.iter().flat_map(|it| &it.attempts).any(|it| {
+            let addr = it.addr.as_deref().and_then(|it| it.parse::<SocketAddr>().ok());
+            addr.is_some_and(|it| twin(&it)) && it.status.is_some_and(|it| (100..500).contains(&it))
+        }) || case.scene.successes().any(|it| it.upstream.parse::<SocketAddr>().is_ok_and(|it| twin(&it)));
+    let tried = case.scene.failures.entries.iter().any(
+        |it| matches!(&it.peer, Some(Peer::Tcp(other)) if twin(other) && it.symptom == case.group.symptom),
+    );
+    let course = lines::course(case);
+    let confidence = match (answered, dialled.is_ipv6()) {
+        _ if course.since || course.between > 0 => 0.03,
+        // Every other request is answered: `localhost` is two addresses.
+        _ if course.mixed && dialled.ip().is_loopback() => 0.45,
+        (true, true) => 0.9,
+        (true, false) => 0.5,
+        // Both families fail alike: nothing listens at all.
+        (false, _) if tried => 0.03,
+        (false, true) => 0.5,
+        (false, false) => return None,
+    };
+    let summary = match answered {
+        true => format!(
+            "{dialled} fails while the other address of the same name answers: the backend listens on one family"
+        ),
+        false => format!("nginx dials {dialled}, and the backend may listen on IPv4 alone"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair(
+                "Write the address that the backend listens on instead of the name, or let it listen on both",
+            ))
+            .verify(case.verify_command()),
     )
 }
 

@@ -23,6 +23,7 @@ cause! {
     explains: [NoLiveUpstreams],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -98,6 +99,24 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
         .verify(case.verify_command())
         .prevent("Let requests wait instead of failing: a limit in the application with a queue, or `queue` in nginx Plus")
         .into())
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    // A full server takes others as soon as it has answered: some requests get through all the time.
+    let confidence = match (lines::ejected_by(case), lines::answered_meanwhile(case)) {
+        (Some(_), _) => return None,
+        (None, true) => 0.6,
+        (None, false) => 0.25,
+    };
+    let summary = format!("every server of {} may be at its max_conns", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::mitigate("Raise max_conns of the servers, or queue requests")
+                    .run("nginx -T | grep -n max_conns"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ cause! {
     explains: [UpstreamStatus],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -118,6 +119,31 @@ fn route(case: &Case) -> Option<String> {
         [one] => Some(one.address.clone()),
         _ => Some(pass.written.clone()),
     }
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if let Ok(Verdict::Found(found)) = judge(case) {
+        return Some(*found);
+    }
+    let last = case.accesses().next_back()?;
+    if last.tells_upstream {
+        return None;
+    }
+    // nginx explains its own 502 and 504 in the error log; a 503 is as often its own rule.
+    let told = case.scene.failures.entries.iter().any(|it| it.access.is_some());
+    let confidence = match last.status {
+        502 | 504 if told => 0.6,
+        503 => 0.4,
+        _ => 0.25,
+    };
+    let on = case.paths().map(|it| format!(" for {it}")).unwrap_or_default();
+    let summary = format!("the backend may answer {}{on} itself, and nginx only passes it on", last.status);
+    Some(
+        fits(case, confidence, summary)
+            .fix(Fix::repair("Look in the backend's own log at these times"))
+            .fix(Fix::repair("Log $upstream_addr and $upstream_status, so that the next time tells"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

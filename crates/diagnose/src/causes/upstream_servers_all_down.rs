@@ -20,6 +20,8 @@ cause! {
     explains: [NoLiveUpstreams],
     leads_to: [],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::NoServerAvailable { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -76,6 +78,23 @@ fn without_down(line: &str) -> Option<String> {
         .iter()
         .find(|it| line.contains(**it))
         .map(|it| line.replacen(it, &it.replace(" down", ""), 1))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let confidence = match lines::ejected_by(case) {
+        Some(_) => return None,
+        None if lines::course(case).between > 0 => 0.1,
+        None => 0.4,
+    };
+    let summary = format!("every server of {} may be marked down, or it has none", case.peer_name());
+    Some(
+        fits(case, confidence, summary)
+            .fix(
+                Fix::repair("Look at the servers of that upstream block")
+                    .run("nginx -T | grep -n -A9 '^ *upstream '"),
+            )
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

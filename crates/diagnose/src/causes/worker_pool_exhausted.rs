@@ -24,6 +24,8 @@ cause! {
     explains: [ReadTimeout, ConnectAgain, ConnectTimeout, ClientClosed],
     leads_to: ["listen-queue-overflow", "backend-slow", "passive-health-ejection", "client-aborted"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
+    told_by: EventKind::ListenQueueFull { .. },
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -137,6 +139,42 @@ fn crowd(case: &Case, backend: &Backend) -> Option<Fact> {
             "{at_once} requests were under way at once, for {capacity} that it can work on; {path}, which is quick otherwise, was late as well"
         ),
     ))
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    if case.group.scheme == "fastcgi" {
+        return None;
+    }
+    let full = lines::told(case, SignedDuration::from_secs(30), |it| {
+        matches!(it, EventKind::ListenQueueFull { .. })
+    });
+    let particular = lines::spread(case) == lines::Spread::Particular;
+    let course = lines::course(case);
+    let peer = case.peer_name();
+    let confidence = match case.group.symptom {
+        _ if full.is_some() => 0.7,
+        Symptom::ConnectAgain => 0.5,
+        Symptom::ConnectTimeout if lines::place(case) == lines::Place::Here => 0.35,
+        Symptom::ConnectTimeout => 0.06,
+        Symptom::ReadTimeout if particular => 0.12,
+        Symptom::ReadTimeout if course.seen && !course.before && course.between == 0 => 0.15,
+        Symptom::ReadTimeout => 0.4,
+        Symptom::ClientClosed if course.since || course.between > 0 => 0.1,
+        Symptom::ClientClosed => 0.25,
+        _ => return None,
+    };
+    let summary = match &full {
+        Some(told) => format!("every worker of the backend at {peer} was busy: {}", lines::quote(told.event)),
+        None => format!("every worker of the backend at {peer} may be busy, so that requests wait"),
+    };
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(full.map(|it| it.event.fact()))
+            .supporting_each(lines::spread_fact(case))
+            .fix(Fix::mitigate("Give the backend more workers or threads, as far as CPU and memory allow"))
+            .fix(Fix::repair("Make the slow requests faster: each holds a worker while it runs"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

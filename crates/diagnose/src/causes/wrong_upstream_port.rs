@@ -1,4 +1,5 @@
 use crate::dial::{dial_instead, instead};
+use crate::fate;
 use crate::networks::{self, Across};
 use crate::past;
 use crate::rule::*;
@@ -24,6 +25,7 @@ cause! {
     explains: [ConnectRefused],
     leads_to: ["backend-not-running"],
     judge: Judge::Group(judge),
+    from_lines: from_lines,
 }
 
 fn judge(case: &Case) -> Result<Verdict, Blind> {
@@ -82,6 +84,28 @@ fn in_another_network(case: &Case, there: &Across) -> Verdict {
         .fix_maybe(address.and_then(|it| dial_instead(case, &it)))
         .verify(case.verify_command())
         .into()
+}
+
+fn from_lines(case: &Case) -> Option<Found> {
+    let course = lines::course(case);
+    let told = fate::of(case).is_some();
+    let confidence = match (course.seen, course.before || course.since || course.between > 0) {
+        _ if told => 0.04,
+        // It answered until nginx loaded another configuration.
+        _ if lines::reloaded_before(case).is_some() && !course.since => 0.4,
+        (true, true) => 0.02,
+        (true, false) => 0.28,
+        (false, _) => 0.15,
+    };
+    let peer = case.peer_name();
+    let summary = format!("{peer} has not answered once: the backend may listen on another port");
+    Some(
+        fits(case, confidence, summary)
+            .supporting_each(lines::course_of_answers(case))
+            .supporting_each(lines::reload_fact(case))
+            .fix(Fix::repair("Let nginx dial the port that the backend listens on").run("ss -ltnp"))
+            .verify(case.verify_command()),
+    )
 }
 
 #[cfg(test)]

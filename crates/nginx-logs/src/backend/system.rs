@@ -40,7 +40,11 @@ fn kernel(message: &str) -> Option<Event> {
         let kind = EventKind::Segfault { comm: comm.to_owned() };
         return is_fault.then(|| Event { pid: pid.parse().ok(), kind });
     }
-    if message.contains("conntrack: table full, dropping packet") && message.len() < 100 {
+    // `nf_conntrack: table full, dropping packet`; newer kernels name the network namespace in between.
+    if message.contains("conntrack: table full")
+        && message.ends_with("dropping packet")
+        && message.len() < 100
+    {
         return plain(EventKind::ConntrackFull);
     }
     if message.starts_with("TCP: ") || message.starts_with("Possible SYN flooding") {

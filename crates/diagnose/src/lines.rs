@@ -1,0 +1,630 @@
+//! What log lines alone say: the course of failures and answers over time, what other programs logged beside them, and how
+//! causes that fit the same lines share the probability. Nothing here is asked where a host was looked at.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use nginx_logs::Symptom;
+use nginx_logs::backend::EventKind;
+use nginx_logs::error::Level;
+use snapshot::Peer;
+
+use crate::case::{Case, plural, times};
+use crate::cause::Cause;
+use crate::causes::CAUSES;
+use crate::events::Event;
+use crate::failure::{Access, Failure, Notice};
+use crate::groups::FailureGroup;
+use crate::outage;
+use crate::report::{BlindSpot, Certainty, Finding, RuledOut};
+use crate::scene::Scene;
+use crate::verdict::{Fact, Found, possible};
+
+/// A service is not restarted that often within moments.
+const MANY_TURNS: usize = 4;
+
+/// The command that looks at what lines do not show.
+const LOOK: &str = "why502 diagnose";
+
+/// Lines alone leave that much room for a cause that nobody thought of.
+const MOST_SURE: f64 = 0.9;
+/// So many are listed, however much surer the first of them is.
+const FIRST_CANDIDATES: usize = 3;
+/// Of the others, what is less probable than that is not worth reading.
+const LEAST: f64 = 0.03;
+/// Nor is what is so much less probable than the first.
+const LEAST_SHARE: f64 = 0.1;
+/// More candidates for the same failures than that help nobody to choose.
+const MOST_CANDIDATES: usize = 5;
+
+/// A cause that fits the lines of a group, as probable as that beside the others.
+pub fn fits(case: &Case, confidence: f64, summary: impl Into<String>) -> Found {
+    possible(summary).confidence(confidence).supporting(case.failures_fact())
+}
+
+/// The candidates for one group: they are exclusive, so that their probabilities add up to less than one. One that the
+/// lines prove stands alone.
+pub fn weigh(
+    mut found: Vec<(&'static Cause, Found)>,
+    mut ruled_out: Vec<RuledOut>,
+) -> Vec<(&'static Cause, Found, Vec<RuledOut>)> {
+    found.sort_by(|(_, a), (_, b)| b.certainty.cmp(&a.certainty).then(b.confidence.total_cmp(&a.confidence)));
+    if found.first().is_some_and(|(_, it)| it.certainty == Certainty::Confirmed) {
+        let (cause, mut best) = found.remove(0);
+        ruled_out.splice(0..0, best.ruled_out.drain(..));
+        return vec![(cause, best, ruled_out)];
+    }
+    let sum: f64 = found.iter().map(|(_, it)| it.confidence).sum();
+    let scale = if sum > MOST_SURE { MOST_SURE / sum } else { 1.0 };
+    let mut ruled_out = Some(ruled_out);
+    let scaled = found.into_iter().map(|(cause, mut it)| {
+        it.confidence *= scale;
+        it.certainty = if it.confidence >= 0.5 { Certainty::Likely } else { Certainty::Possible };
+        (cause, it)
+    });
+    let scaled: Vec<(&'static Cause, Found)> = scaled.collect();
+    let least = scaled.first().map_or(LEAST, |(_, it)| (it.confidence * LEAST_SHARE).max(LEAST));
+    let worth = |(index, (_, it)): &(usize, (_, Found))| *index < FIRST_CANDIDATES || it.confidence >= least;
+    let kept = scaled.into_iter().enumerate().filter(worth).take(MOST_CANDIDATES);
+    kept.map(|(_, (cause, mut it))| {
+        let mut excluded = std::mem::take(&mut it.ruled_out);
+        excluded.extend(ruled_out.take().unwrap_or_default());
+        (cause, it, excluded)
+    })
+    .collect()
+}
+
+/// The findings by how many failures each is expected to explain; what goes on weighs more than what is over.
+pub fn shortlist(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let expected = |it: &Finding| {
+        let failures = it.impact.requests.max(1) as f64;
+        it.confidence * failures * if it.impact.ongoing { 4.0 } else { 1.0 }
+    };
+    findings.sort_by(|a, b| {
+        let clients = |it: &Finding| crate::engine::is_of_clients(it);
+        clients(a).cmp(&clients(b)).then(expected(b).total_cmp(&expected(a)))
+    });
+    findings
+}
+
+/// That only lines were read, in place of everything else that was not.
+pub fn the_host(_scene: &Scene) -> BlindSpot {
+    BlindSpot {
+        what: "the host itself".into(),
+        why: "only log lines were read: no process, socket, unit or setting".into(),
+        costs: Vec::new(),
+        remedy: format!("run `{LOOK}` on the host"),
+    }
+}
+
+/// Why lines without a failure are no sign of health, if so: there are none of nginx.
+pub fn too_little(scene: &Scene) -> Option<&'static str> {
+    let of_nginx = scene.snapshot.logs.iter().filter_map(|it| it.lines.value());
+    let read = of_nginx.map(|it| it.read_total.max(it.lines.len() as u64)).sum::<u64>();
+    let counted = scene.snapshot.traffic.as_ref().map_or(0, |it| it.requests);
+    (read == 0 && counted == 0).then_some("no line of nginx was read")
+}
+
+/// The answer on logs in which nothing failed.
+pub fn well(scene: &Scene) -> String {
+    let window = scene.snapshot.window;
+    let span = format!("between {} and {}", scene.clock(window.from), scene.clock(window.to));
+    match scene.requests_total() {
+        Some(total) => format!("{} {span}, no gateway failure", plural(total, "request")),
+        None => format!("No gateway failure was logged {span}"),
+    }
+}
+
+/// What to run on the host, where only lines were read.
+pub fn next_look(scene: &Scene) -> Option<String> {
+    scene.snapshot.is_of_logs().then(|| LOOK.to_owned())
+}
+
+/// Whether a further look would make it surer.
+pub fn is_guess(scene: &Scene, certainty: Certainty) -> bool {
+    certainty == Certainty::Possible || scene.snapshot.is_of_logs() && certainty < Certainty::Confirmed
+}
+
+/// How it went with one peer over time.
+#[derive(Debug, Clone, Default)]
+pub struct Course {
+    /// It had answered before the first failure.
+    pub before: bool,
+    /// It answered after the last one.
+    pub since: bool,
+    /// Answers between failures.
+    pub between: u64,
+    /// Rows of failures without an answer between: from, to, how many.
+    pub outages: Vec<(Timestamp, Timestamp, u64)>,
+    /// Whether answers would have been seen: an access log is there.
+    pub seen: bool,
+    /// Answers and failures alternate so fast that two servers of a group must give them; which, the log does not tell.
+    pub mixed: bool,
+}
+
+impl Course {
+    /// The longest row of failures.
+    pub fn longest(&self) -> SignedDuration {
+        self.outages.iter().map(|(from, to, _)| to.duration_since(*from)).max().unwrap_or_default()
+    }
+}
+
+/// Each failure of a group.
+pub fn moments(case: &Case) -> Vec<Timestamp> {
+    let joined: BTreeSet<usize> = case.entries().filter_map(|it| it.access).collect();
+    let accesses = &case.scene.failures.accesses;
+    let alone = case.group.accesses.iter().filter(|it| !joined.contains(it)).map(|it| accesses[*it].at);
+    let mut moments: Vec<Timestamp> = case.entries().map(|it| it.at).chain(alone).collect();
+    moments.sort();
+    moments
+}
+
+/// Requests that the peer answered well, as far as lines show. Where a log tells nothing of upstreams, those that went well
+/// in the same part of the site.
+pub fn good<'s>(case: &Case<'s, '_>) -> Vec<&'s Access> {
+    let own: Vec<&Access> = outage::good_answers(case).filter(|it| it.tells_upstream).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let parts: BTreeSet<&str> = case.group.paths.iter().map(|(it, _)| part(it)).collect();
+    untold(case).filter(|it| parts.contains(part(&it.path))).collect()
+}
+
+/// The first segment of a path.
+fn part(path: &str) -> &str {
+    let end = path.get(1..).and_then(|it| it.find('/')).map_or(path.len(), |it| it + 1);
+    &path[..end]
+}
+
+/// Requests that went well, and were hardly files, in logs that tell nothing of upstreams.
+fn untold<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = &'s Access> {
+    let well = |it: &&Access| (100..400).contains(&it.status) && !it.tells_upstream && !is_file(&it.path);
+    case.scene.failures.accesses.iter().filter(well)
+}
+
+/// Whether a path looks like that of a file which nginx serves by itself.
+fn is_file(path: &str) -> bool {
+    const FILES: &[&str] = &[
+        "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "woff",
+        "woff2", "ttf", "txt", "html", "mp4", "pdf",
+    ];
+    path.rsplit_once('.').is_some_and(|(_, ending)| FILES.contains(&ending))
+}
+
+/// A place in the order of what happened: stamps are whole seconds, and within one the lines of a log keep their order.
+type Moment = (Timestamp, Option<usize>);
+
+fn is_before(a: Moment, b: Moment) -> bool {
+    a.0 < b.0 || a.0 == b.0 && a.1.zip(b.1).is_some_and(|(a, b)| a < b)
+}
+
+/// Each failure of a group, with its request's place in the access log.
+fn ordered(case: &Case) -> Vec<Moment> {
+    let accesses = &case.scene.failures.accesses;
+    let mut seen: BTreeSet<usize> = BTreeSet::new();
+    let mut all: Vec<Moment> = Vec::new();
+    for entry in case.entries() {
+        match entry.access {
+            Some(index) => {
+                if seen.insert(index) {
+                    all.push((accesses[index].at, Some(index)));
+                }
+            }
+            None => all.push((entry.at, None)),
+        }
+    }
+    let alone = case.group.accesses.iter().filter(|it| !seen.contains(it));
+    all.extend(alone.map(|it| (accesses[*it].at, Some(*it))));
+    all.sort();
+    all
+}
+
+/// The course of a group's failures.
+pub fn course<'s>(case: &Case<'s, '_>) -> &'s Course {
+    case.group.course.get_or_init(|| follow(case))
+}
+
+fn follow(case: &Case) -> Course {
+    let group = case.group;
+    let all = &case.scene.failures.accesses;
+    let place = |it: &Access| -> Moment {
+        let from = all.partition_point(|other| other.at < it.at);
+        (it.at, all[from..].iter().position(|other| std::ptr::eq(other, it)).map(|at| from + at))
+    };
+    let mut good: Vec<Moment> = good(case).iter().map(|it| place(it)).collect();
+    good.sort();
+    let failures = ordered(case);
+    let seen = !good.is_empty() || case.accesses().next().is_some();
+    let mut course = Course { seen, ..Course::default() };
+    let (Some(first), Some(last)) = (failures.first(), failures.last()) else { return course };
+    for it in &good {
+        let (before, since) = (is_before(*it, *first), is_before(*last, *it));
+        course.before |= before;
+        course.since |= since;
+        let inside = is_before(*first, *it) && is_before(*it, *last);
+        course.between += u64::from(inside);
+    }
+    let peer = group.peer.as_ref().map(Peer::to_string).unwrap_or_default();
+    let alike = |path: &str| group.paths.iter().any(|(it, _)| part(it) == part(path));
+    for it in case.scene.successes() {
+        if it.upstream == peer && !peer.is_empty() || it.upstream.is_empty() && alike(&it.path) {
+            course.seen = true;
+            course.before |= it.first_at.is_some_and(|at| at < group.first);
+            course.since |= it.last_at.is_some_and(|at| at > group.last);
+        }
+    }
+    let mut previous: Option<Moment> = None;
+    for it in failures {
+        let next = previous.map_or(0, |previous| good.partition_point(|good| *good <= previous));
+        let apart = good.get(next).is_some_and(|good| is_before(*good, it));
+        match course.outages.last_mut().filter(|_| !apart) {
+            Some((_, to, count)) => {
+                *to = it.0;
+                *count += 1;
+            }
+            None => course.outages.push((it.0, it.0, 1)),
+        }
+        previous = Some(it);
+    }
+    let told = good_is_told(case);
+    let quick = course.longest() <= SignedDuration::from_secs(2);
+    if !told && quick && course.outages.len() >= MANY_TURNS && course.between + 1 >= MANY_TURNS as u64 {
+        course = Course { seen: false, mixed: true, ..Course::default() };
+    }
+    course
+}
+
+/// Whether the log tells which answers are the peer's.
+fn good_is_told(case: &Case) -> bool {
+    outage::good_answers(case).any(|it| it.tells_upstream) || case.accesses().any(|it| it.tells_upstream)
+}
+
+/// The events near failures that tell of such a thing: the last one, and how many of the failures have one near.
+pub struct Told<'s> {
+    pub event: &'s Event,
+    pub covered: usize,
+    pub of: usize,
+}
+
+impl Told<'_> {
+    /// The share of failures that have one near.
+    pub fn share(&self) -> f64 {
+        self.covered as f64 / self.of.max(1) as f64
+    }
+}
+
+/// Looks for events within `span` of the failures.
+pub fn told<'s>(
+    case: &Case<'s, '_>,
+    span: SignedDuration,
+    tells: impl Fn(&EventKind) -> bool,
+) -> Option<Told<'s>> {
+    let events: Vec<&Event> = case.scene.events.iter().filter(|it| tells(&it.kind)).collect();
+    let moments = moments(case);
+    let near = |at: Timestamp| events.iter().any(|it| it.near(at, span));
+    let covered = moments.iter().filter(|at| near(**at)).count();
+    let event = events.iter().rev().find(|it| moments.iter().any(|at| it.near(*at, span)))?;
+    Some(Told { event, covered, of: moments.len() })
+}
+
+/// That such a word stands in one of the group's entries.
+pub fn says(case: &Case, words: &[&str]) -> bool {
+    case.entries().any(|entry| words.iter().any(|it| entry.message.contains(it)))
+}
+
+/// A fact about the course of the failures, from the logs of nginx.
+pub fn course_fact(case: &Case, says: impl Into<String>) -> Fact {
+    let reference = case.accesses().next_back().map(|it| it.reference.clone());
+    let reference = reference.or_else(|| case.entries().next_back().map(|it| it.reference.clone()));
+    let kind = if case.accesses().next().is_some() { "access-log" } else { "error-log" };
+    Fact::new(kind, says).reference(reference.unwrap_or_default())
+}
+
+/// Where a peer is, as its address tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On nginx's own host, or in its container.
+    Here,
+    /// In a private network.
+    Near,
+    /// Anywhere.
+    Far,
+}
+
+/// Where the peer of a case is.
+pub fn place(case: &Case) -> Place {
+    match case.peer() {
+        Some(Peer::Unix(_)) => Place::Here,
+        Some(Peer::Tcp(it)) if it.ip().is_loopback() => Place::Here,
+        Some(Peer::Name { host, .. }) if host == "localhost" => Place::Here,
+        Some(Peer::Tcp(it)) => match it.ip() {
+            std::net::IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => Place::Near,
+            std::net::IpAddr::V6(ip) if ip.is_unique_local() || ip.is_unicast_link_local() => Place::Near,
+            _ => Place::Far,
+        },
+        _ => Place::Far,
+    }
+}
+
+/// How the failures of a group are spread over what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// A few paths fail, and others are answered meanwhile.
+    Particular,
+    /// Few paths, and no answer is seen that would tell whether others are well.
+    FewPaths,
+    /// The same paths are answered at other times, or many paths fail.
+    General,
+}
+
+/// How they are spread.
+pub fn spread(case: &Case) -> Spread {
+    let paths = &case.group.paths;
+    let few = paths.len() <= 3 || (paths.len() as u64) * 4 <= case.group.count;
+    if !few || paths.is_empty() {
+        return Spread::General;
+    }
+    let answered = |path: &str| paths.iter().any(|(it, _)| it == path);
+    let good: Vec<&Access> =
+        outage::good_answers(case).filter(|it| it.tells_upstream).chain(untold(case)).collect();
+    let same = good.iter().filter(|it| answered(&it.path)).count();
+    let others = good.len() - same;
+    let peer = case.group.peer.as_ref().map(Peer::to_string).unwrap_or_default();
+    let counted = case
+        .scene
+        .successes()
+        .filter(|it| it.upstream == peer || it.upstream.is_empty() && !is_file(&it.path));
+    let (mut same, mut others) = (same as u64, others as u64);
+    for it in counted {
+        if answered(&it.path) { same += it.count } else { others += it.count }
+    }
+    match (others, same) {
+        (1.., 0) => Spread::Particular,
+        (0, 0) => Spread::FewPaths,
+        _ => Spread::General,
+    }
+}
+
+/// Seconds that the failed tries took, the shortest first.
+pub fn durations(case: &Case) -> Vec<f64> {
+    let last = |it: &Access| it.last_attempt().and_then(|it| it.response_time).or(it.request_time);
+    let mut times: Vec<f64> = case.accesses().filter_map(last).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Whether the peer hung up on a request, or reset it, shortly before connections were refused.
+pub fn cut_before(case: &Case) -> bool {
+    use nginx_logs::Symptom::*;
+    let cut = |it: &&Failure| {
+        it.peer.as_ref() == case.peer()
+            && matches!(it.symptom, PrematureClose | ReadReset | BodyShort | SendFailed)
+    };
+    let outages = &course(case).outages;
+    let near = |at: Timestamp| {
+        outages.iter().any(|(from, ..)| *from >= at - outage::NEAR && from.duration_since(at) <= outage::NEAR)
+    };
+    case.scene.failures.entries.iter().filter(cut).any(|it| near(it.at))
+}
+
+/// How the peer answered before and after, as evidence; none where no log tells.
+pub fn course_of_answers(case: &Case) -> Option<Fact> {
+    let course = course(case);
+    let peer = case.peer_name();
+    let says = match (course.seen, course.before, course.between > 0, course.since) {
+        (false, ..) => return None,
+        (_, false, false, false) => format!("{peer} answered nothing in these logs"),
+        (_, true, false, false) => format!("{peer} answered until the first failure, and not since"),
+        (_, false, false, true) => format!("{peer} answers since the last failure, and not before the first"),
+        (_, _, false, true) => format!("{peer} answered before and after, and nothing in between"),
+        (_, _, true, _) => format!("{peer} answered {} times between the failures", course.between),
+    };
+    Some(course_fact(case, says))
+}
+
+/// The command that shows who listens at the peer's address.
+pub fn who_listens(case: &Case) -> String {
+    match case.peer() {
+        Some(Peer::Tcp(it)) => format!("ss -ltnp 'sport = :{}'", it.port()),
+        Some(Peer::Name { port, .. }) if *port > 0 => format!("ss -ltnp 'sport = :{port}'"),
+        Some(Peer::Unix(_)) => "ss -lxp".to_owned(),
+        _ => "ss -ltnp".to_owned(),
+    }
+}
+
+/// An event in its line's own words, short.
+pub fn quote(event: &Event) -> String {
+    let says = event.fact().says;
+    match says.char_indices().nth(120) {
+        Some((at, _)) => format!("{}…", &says[..at]),
+        None => says,
+    }
+}
+
+/// Whether an event is near one of the failures.
+pub fn told_near(case: &Case, event: &Event) -> bool {
+    moments(case).iter().any(|at| event.near(*at, outage::NEAR))
+}
+
+/// Whether the peer refused connections right after one of these failures.
+pub fn refused_after(case: &Case) -> bool {
+    use nginx_logs::Symptom::*;
+    let moments = moments(case);
+    let refused = case.scene.failures.entries.iter().filter(|it| {
+        it.peer.as_ref() == case.peer() && matches!(it.symptom, ConnectRefused | ConnectSocketMissing)
+    });
+    refused
+        .into_iter()
+        .any(|it| moments.iter().any(|at| it.at >= *at && it.at.duration_since(*at) <= outage::NEAR))
+}
+
+/// The length that durations have in common, within a twentieth of it, if they have one; one alone has it with the full
+/// seconds that people write down.
+pub fn even(durations: &[f64]) -> Option<f64> {
+    let (first, last) = (durations.first()?, durations.last()?);
+    let middle = durations[durations.len() / 2];
+    let round = |it: f64| it >= 1.0 && (it / 5.0 - (it / 5.0).round()).abs() * 5.0 < 0.3;
+    (last - first <= middle / 20.0 + 0.2 && (durations.len() > 1 || round(middle))).then_some(middle)
+}
+
+/// How the failures are spread over what was asked for, as evidence.
+pub fn spread_fact(case: &Case) -> Option<Fact> {
+    let paths = case.paths()?;
+    match spread(case) {
+        Spread::Particular => {
+            Some(course_fact(case, format!("only {paths} failed, and others were answered")))
+        }
+        Spread::General if course(case).between > 0 => {
+            Some(course_fact(case, format!("{paths} failed, and the same was answered at other times")))
+        }
+        _ => None,
+    }
+}
+
+/// PHP-FPM's word that a pool was full around the failures, and the share of failures near it. It says so once, and again
+/// only after it had idle children.
+pub fn pool_full<'s>(case: &Case<'s, '_>) -> Option<(&'s Event, f64)> {
+    if !matches!(case.group.scheme.as_str(), "fastcgi" | "") {
+        return None;
+    }
+    let told =
+        told(case, SignedDuration::from_secs(60), |it| matches!(it, EventKind::MaxChildrenReached { .. }))?;
+    Some((told.event, told.share()))
+}
+
+/// The failure that may have put a server of the group aside: the last one of the same site before a request that found
+/// none.
+pub fn ejected_before<'s>(scene: &'s Scene, group: &FailureGroup) -> Option<&'s Failure> {
+    let ejects = |it: &&Failure| {
+        it.symptom != Symptom::NoLiveUpstreams
+            && it.peer.is_some()
+            && !matches!(it.peer, Some(Peer::Group(_)))
+            && it.at <= group.last
+            && it.server == group.server
+    };
+    scene.failures.entries.iter().rfind(ejects)
+}
+
+/// The same, and how long before the last request that found none.
+pub fn ejected_by<'s>(case: &Case<'s, '_>) -> Option<(&'s Failure, SignedDuration)> {
+    let failure = ejected_before(case.scene, case.group)?;
+    Some((failure, case.group.last.duration_since(failure.at)))
+}
+
+/// Whether any server of the same site answered between the failures.
+pub fn answered_meanwhile(case: &Case) -> bool {
+    let inside = |at: Timestamp| at >= case.group.first && at <= case.group.last;
+    let parts: BTreeSet<&str> = case.group.paths.iter().map(|(it, _)| part(it)).collect();
+    case.scene.failures.accesses.iter().any(|it| {
+        inside(it.at) && (100..500).contains(&it.status) && it.status != 499 && parts.contains(part(&it.path))
+    })
+}
+
+/// Whether anything tells that the peer answers at all; in a log that does not tell of upstreams, any answer may.
+pub fn ever_answered(case: &Case) -> bool {
+    let course = course(case);
+    course.before
+        || course.since
+        || course.between > 0
+        || course.mixed
+        || !good_is_told(case) && untold(case).next().is_some()
+}
+
+/// Whether failures came in rows of that many or more, without an answer between.
+pub fn in_rows(case: &Case, of: u64) -> bool {
+    course(case).outages.iter().any(|(.., count)| *count >= of)
+}
+
+/// Whether what failed are PHP scripts by their names.
+pub fn asks_for_scripts(case: &Case) -> bool {
+    let paths = &case.group.paths;
+    !paths.is_empty() && paths.iter().all(|(it, _)| it.contains(".php"))
+}
+
+/// Whether the rows of failures came after a pause of all requests to the peer, in which connections lay idle.
+pub fn after_pauses(case: &Case) -> bool {
+    const PAUSE: SignedDuration = SignedDuration::from_secs(2);
+    let rows = &course(case).outages;
+    let good: Vec<Timestamp> = good(case).iter().map(|it| it.at).collect();
+    let paused = |from: Timestamp| {
+        let last = good.iter().copied().filter(|at| *at < from).max();
+        last.is_some_and(|at| from.duration_since(at) >= PAUSE)
+    };
+    let after = rows.iter().filter(|(from, ..)| paused(*from)).count();
+    !rows.is_empty() && after * 2 > rows.len()
+}
+
+/// That nginx loaded a configuration between the last good answer of the peer and the first failure.
+pub fn reloaded_before<'s>(case: &Case<'s, '_>) -> Option<&'s Notice> {
+    const LOADS: &[&str] =
+        &["signal process started", "reconfiguring", "start worker processes", "using the \""];
+    let second = SignedDuration::from_secs(1);
+    let first = case.group.first;
+    let last_good = good(case).iter().map(|it| it.at).filter(|at| *at <= first).max();
+    let from = last_good.unwrap_or(first - SignedDuration::from_secs(10));
+    let loads = |it: &&Notice| LOADS.iter().any(|words| it.message.starts_with(words));
+    case.scene
+        .failures
+        .notices
+        .iter()
+        .filter(loads)
+        .rfind(|it| it.at + second >= from && it.at <= first + second)
+}
+
+/// What nginx said when it refused a configuration shortly before the failures, or during them.
+pub fn refused_reload<'s>(case: &Case<'s, '_>) -> Option<&'s Notice> {
+    let from = good(case).iter().map(|it| it.at).filter(|at| *at <= case.group.first).max();
+    let from = from.unwrap_or(case.group.first - SignedDuration::from_secs(300));
+    case.scene.failures.notices.iter().rfind(|it| {
+        it.level == Level::Emerg
+            && !it.message.starts_with("still could not")
+            && it.at + SignedDuration::from_secs(1) >= from
+            && it.at <= case.group.last
+    })
+}
+
+/// The same as evidence.
+pub fn reload_fact(case: &Case) -> Option<Fact> {
+    let notice = reloaded_before(case)?;
+    let says = format!("nginx loaded a configuration just before the first failure: \"{}\"", notice.message);
+    Some(Fact::new("error-log", says).reference(notice.reference.clone()).at(notice.at))
+}
+
+/// Causes that other programs tell of by themselves, where no line of nginx was given: what that did to clients is not
+/// known, nor whether nginx has to do with them at all.
+pub fn told_alone(scene: &Scene) -> Vec<(&'static Cause, Found)> {
+    if !scene.snapshot.is_of_logs() || too_little(scene).is_none() {
+        return Vec::new();
+    }
+    let tells = |cause: &&'static Cause| {
+        let told_by = cause.told_by?;
+        let events: Vec<&Event> = scene.events.iter().filter(|it| told_by(&it.kind)).collect();
+        let last = events.last()?;
+        let summary = format!("{}, {}", quote(last), times(events.len() as u64));
+        let shown = events.iter().rev().take(3).rev().map(|it| it.fact());
+        Some((*cause, possible(summary).confidence(0.5).supporting_each(shown)))
+    };
+    let mut found: Vec<(&Cause, Found)> = CAUSES.iter().filter_map(tells).collect();
+    // A kill of nginx's own is no matter of a backend.
+    let of_nginx = |it: &EventKind| matches!(it, EventKind::OomKill { comm, .. } if comm == "nginx");
+    if scene.events.iter().any(|it| of_nginx(&it.kind)) {
+        found.retain(|(cause, _)| cause.id != "backend-oom-killed");
+    }
+    found
+}
+
+/// Whether it is a session of the stream module: bytes both ways, and no request.
+pub fn is_stream(case: &Case) -> bool {
+    case.entries().any(|it| it.action.contains("proxying"))
+}
+
+/// Whether the peer had answered already: what broke off is the body.
+pub fn is_late(case: &Case) -> bool {
+    case.group.symptom == Symptom::BodyShort || case.entries().any(|it| it.action == "reading upstream")
+}
+
+/// Whether the last evidence of a finding without any failed request is from the end of the logs.
+pub fn is_recent(scene: &Scene, finding: &Finding) -> bool {
+    let last = finding.evidence.iter().filter_map(|it| it.at).max();
+    last.is_some_and(|it| scene.now().duration_since(it) < SignedDuration::from_secs(60))
+}
