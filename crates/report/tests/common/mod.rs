@@ -21,6 +21,8 @@ static POOL_EXHAUSTED: Cause = Cause {
     explains: &[Symptom::ReadTimeout],
     leads_to: &["listen-queue-overflow"],
     judge: Judge::Host(|_| unreachable!("rendering judges nothing")),
+    from_lines: None,
+    told_by: None,
 };
 
 /// Nothing wrong.
