@@ -107,11 +107,16 @@ impl Format {
 
     /// The text of a `log_format` that means the same.
     pub fn text(&self) -> String {
-        let part = |it: &Part| {
-            let variable = it.variable.as_ref().map(|name| format!("${{{name}}}")).unwrap_or_default();
-            String::from_utf8_lossy(&it.literal).into_owned() + &variable
-        };
-        self.parts.iter().map(part).collect()
+        let mut text = String::new();
+        for (number, it) in (1..).zip(&self.parts) {
+            text += &String::from_utf8_lossy(&it.literal);
+            let Some(name) = &it.variable else { continue };
+            // Braces stand only where the name would go on without them.
+            let next = self.parts.get(number).and_then(|it| it.literal.first());
+            let goes_on = next.is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'_');
+            text += &if goes_on { format!("${{{name}}}") } else { format!("${name}") };
+        }
+        text
     }
 
     /// How values are escaped.

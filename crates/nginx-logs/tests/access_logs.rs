@@ -187,3 +187,12 @@ fn other_logs_are_not_recognised() {
     }
     assert_eq!(recognise([]), None);
 }
+
+#[test]
+fn the_text_of_a_format_reads_as_it_was_written() {
+    for text in [Format::COMBINED, "$remote_addr ${status}ms $request_time", "${host}_x=$uri"] {
+        let format = Format::compile(text, Escape::Default);
+        assert_eq!(format.text(), text);
+    }
+    assert_eq!(Format::compile("${host}: $uri", Escape::Default).text(), "$host: $uri");
+}

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod explain;
+mod minutes;
 mod narrow;
 mod page;
 mod sums;
@@ -22,6 +23,8 @@ pub mod render {
     pub mod text;
 }
 
+pub use minutes::by_minute;
 pub use narrow::narrow;
 pub use page::{Colour, WIDTH, wrap};
+pub use sums::{size, span};
 pub use visible::{visible, visible_lines};

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use diagnose::{Report, SymptomLine};
 use jiff::Timestamp;
+use nginx_logs::access::Format;
 use nginx_logs::reason::{Reason, fails};
 use snapshot::{Breakdown, LogSource, Quantiles, Row, SymptomCount, Traffic, UpstreamTraffic};
 
@@ -12,6 +13,8 @@ use crate::words::{Clock, percent};
 
 /// More statuses than these in a row are said to be some more.
 const STATUSES_SHOWN: usize = 4;
+/// So much of a log_format shows which one it is.
+const FORMAT_CHARS: usize = 60;
 /// Lines that fit no format, of each log.
 const UNPARSED_SHOWN: usize = 2;
 
@@ -48,8 +51,8 @@ pub(crate) fn facts(traffic: &Traffic, clock: Clock) -> Vec<(&'static str, Strin
     let mut facts = Vec::new();
     match (traffic.first_at, traffic.last_at) {
         (Some(first), Some(last)) => {
-            let words = format!("{} to {}", clock.date_and_time(first), clock.time(last));
-            facts.push(("logged", format!("{words}, {}", span(last.duration_since(first).as_secs()))));
+            let long = span(last.duration_since(first).as_secs());
+            facts.push(("logged", format!("{}, {long}", clock.span(first, last))));
         }
         _ => facts.push(("logged", "no line with a time lies in the window".to_owned())),
     }
@@ -143,7 +146,9 @@ pub(crate) fn asked(traffic: &Traffic, clock: Clock, top: usize) -> Vec<Table> {
 
 /// Where and how requests failed.
 pub(crate) fn tables(traffic: &Traffic, clock: Clock, top: usize) -> Vec<Table> {
-    let failed = traffic.breakdowns.iter().filter(|it| !it.of_all);
+    // The table of upstreams says more of them, and the method alone says little; JSON has both.
+    let told = |it: &&Breakdown| !it.of_all && it.by != "upstream" && it.by != "method";
+    let failed = traffic.breakdowns.iter().filter(told);
     let mut tables: Vec<Table> = Vec::new();
     tables.extend(symptoms(traffic, clock, top));
     tables.extend(upstreams(traffic, clock, top));
@@ -162,7 +167,9 @@ fn breakdown(it: &Breakdown, traffic: &Traffic, clock: Clock, top: usize) -> Opt
         if it.of_all {
             cells.insert(0, row.requests.to_string());
         }
-        cells.extend(times(row.first_at, row.last_at, clock));
+        if it.by != "minute" {
+            cells.extend(times(row.first_at, row.last_at, clock));
+        }
         let statuses = || most_frequent(row.statuses.iter().map(|(status, count)| (*status, *count)));
         let note = match it.by.as_str() {
             "status" => String::new(),
@@ -177,7 +184,7 @@ fn breakdown(it: &Breakdown, traffic: &Traffic, clock: Clock, top: usize) -> Opt
         let and = if left_out.is_empty() { "" } else { ", and " };
         _ = write!(left_out, "{and}{} requests of others, too many to be told apart", it.not_told_apart);
     }
-    let (title, columns) = if it.of_all {
+    let (title, mut columns) = if it.of_all {
         (
             format!("Requests by {}", property(&it.by)),
             vec!["requests", "failed", "share", "first failed", "last failed"],
@@ -188,6 +195,9 @@ fn breakdown(it: &Breakdown, traffic: &Traffic, clock: Clock, top: usize) -> Opt
             vec!["failed", "share", "first failed", "last failed"],
         )
     };
+    if it.by == "minute" {
+        columns.truncate(columns.len() - 2);
+    }
     let rows = it.rows.iter().take(top).map(row).collect();
     Some(Table { title, columns, about: about(&it.by), rows, left_out })
 }
@@ -382,6 +392,18 @@ pub(crate) fn example(it: &SymptomLine) -> String {
     format!("{}{peer}", it.symptom.id())
 }
 
+/// Said before everything else where a part of the logs is missing in all sums.
+pub(crate) fn partial(traffic: &Traffic) -> Option<String> {
+    let mut partial = traffic.sources.iter().filter_map(|it| Some((it, it.partial.as_deref()?)));
+    let (first, why) = partial.next()?;
+    let others = match partial.count() {
+        0 => String::new(),
+        1 => ", nor one other log".to_owned(),
+        others => format!(", nor {others} other logs"),
+    };
+    Some(format!("This is a partial answer: {} was not read to its end{others}: {why}.", first.name))
+}
+
 /// The logs that were read, and what they turned out to be.
 pub(crate) fn sources(traffic: &Traffic) -> Vec<SourceWords> {
     traffic.sources.iter().map(source).collect()
@@ -389,9 +411,12 @@ pub(crate) fn sources(traffic: &Traffic) -> Vec<SourceWords> {
 
 fn source(it: &LogSource) -> SourceWords {
     let mut says = it.kind.clone();
-    for (word, text) in
-        [("as", it.format.as_deref().unwrap_or_default()), ("in", &it.carrier), ("in", &it.packing)]
-    {
+    let format = match it.format.as_deref() {
+        Some(Format::COMBINED) => "combined".to_owned(),
+        Some(format) => cut(format, FORMAT_CHARS),
+        None => String::new(),
+    };
+    for (word, text) in [("as", &format), ("in", &it.carrier), ("in", &it.packing)] {
         if !text.is_empty() {
             _ = write!(says, " {word} {text}");
         }
@@ -410,6 +435,14 @@ fn source(it: &LogSource) -> SourceWords {
     SourceWords { name: it.name.clone(), says, unparsed: unparsed.collect() }
 }
 
+/// The beginning of a text that may be of any length.
+fn cut(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// As precise as it matters.
 fn seconds(it: f64) -> String {
     match it {
@@ -420,7 +453,7 @@ fn seconds(it: f64) -> String {
 }
 
 /// `2 h 30 min`, in the two largest units.
-pub(crate) fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 4] = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
     let (unit, name) = UNITS[first];
@@ -434,7 +467,7 @@ pub(crate) fn span(seconds: i64) -> String {
 }
 
 /// `25.8 MB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} bytes");

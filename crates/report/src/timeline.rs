@@ -82,7 +82,7 @@ impl Timeline {
         let after = self.bars[index + 1..].iter().take_while(goes_on).count();
         let from = self.bars[(index - before).saturating_sub(1)].at;
         let steps_after = after as i64 + 2;
-        let to = worst.at + SignedDuration::from_secs(steps_after * self.width_seconds - 1);
+        let to = later(worst.at, steps_after * self.width_seconds - 1);
         let failed = |it: &&snapshot::Step| from <= it.at && it.at <= to && self.failed(it) > 0;
         let mut steps = traffic.steps.iter().filter(failed).map(|it| it.at);
         let first = steps.next()?;
@@ -116,7 +116,7 @@ impl Timeline {
                 (span / most_bars as i64 / finest + 1) * finest
             });
         let from = clock.step(first, width);
-        let at = |number: usize| from + SignedDuration::from_secs(number as i64 * width);
+        let at = |number: usize| later(from, number as i64 * width);
         let mut timeline = Timeline {
             width_seconds: width,
             bars: (0..count(width)).map(|it| Bar { at: at(it), ..Bar::default() }).collect(),
@@ -142,6 +142,11 @@ impl Timeline {
     fn failed(&self, step: &snapshot::Step) -> u64 {
         if self.of_requests { step.failed } else { failures_logged(step) }
     }
+}
+
+/// That many seconds later, within the calendar: a log can hold any time.
+pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 impl Bar {

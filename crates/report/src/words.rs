@@ -68,14 +68,29 @@ impl Clock {
 
     /// With day and zone, for a document that is read elsewhere and later.
     pub(crate) fn date_and_time(self, at: Timestamp) -> String {
-        let zone = match self.offset.seconds() / 60 {
+        format!("{} {}", self.offset.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S"), self.zone())
+    }
+
+    /// Without a zone, in a list of such times.
+    pub(crate) fn date_and_minute(self, at: Timestamp) -> String {
+        self.offset.to_datetime(at).strftime("%Y-%m-%d %H:%M").to_string()
+    }
+
+    /// `2026-05-02 14:20:00 to 15:04:59 UTC`, with the second day only where it is another one.
+    pub(crate) fn span(self, first: Timestamp, last: Timestamp) -> String {
+        let (first, last) = (self.offset.to_datetime(first), self.offset.to_datetime(last));
+        let format = if first.date() == last.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        format!("{} to {} {}", first.strftime("%Y-%m-%d %H:%M:%S"), last.strftime(format), self.zone())
+    }
+
+    fn zone(self) -> String {
+        match self.offset.seconds() / 60 {
             0 => "UTC".to_owned(),
             minutes => {
                 let sign = if minutes < 0 { '-' } else { '+' };
                 format!("UTC{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
             }
-        };
-        format!("{} {zone}", self.offset.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S"))
+        }
     }
 }
 
@@ -380,8 +395,14 @@ pub(crate) fn next_looks(report: &Report) -> (Option<String>, Option<&str>) {
 }
 
 /// What the command of the second look does, for those who are about to run it.
-pub(crate) const ONE_REQUEST: &str =
-    "This makes one real GET request, through nginx and straight from its backend, and tells them apart:";
+pub(crate) fn second_look(report: &Report) -> &'static str {
+    match report.traffic {
+        None => {
+            "This makes one real GET request, through nginx and straight from its backend, and tells them apart:"
+        }
+        Some(_) => "Logs tell no more than that. This looks at the host itself, and is to be run there:",
+    }
+}
 
 /// What was not seen, by what would settle it: one remedy, usually "run as root", often opens several eyes.
 pub(crate) fn not_seen(blind_spots: &[BlindSpot]) -> Vec<(&str, Vec<String>)> {

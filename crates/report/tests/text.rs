@@ -4,8 +4,10 @@ mod common;
 
 use common::*;
 use diagnose::Report;
+use jiff::Timestamp;
 use report::Colour;
 use report::render::text::render;
+use snapshot::Step;
 
 fn plain(report: &Report) -> String {
     render(report, Colour::Off, None)
@@ -45,6 +47,20 @@ fn logs_are_told_with_their_sums() {
 #[test]
 fn quiet_logs_get_a_short_answer() {
     insta::assert_snapshot!(plain(&of_quiet_logs()));
+}
+
+#[test]
+fn forged_times_do_no_harm() {
+    let mut report = of_logs();
+    let traffic = report.traffic.as_mut().expect("it has sums");
+    let far = |at| Step { at, requests: 1, failed: 1, errors: vec![], symptoms: vec![] };
+    traffic.steps.insert(0, far(Timestamp::MIN));
+    traffic.steps.push(far(Timestamp::MAX));
+    (traffic.first_at, traffic.last_at) = (Some(Timestamp::MIN), Some(Timestamp::MAX));
+    let text = plain(&report::by_minute(report.clone()));
+    // What really happened is found between the two.
+    assert!(text.contains("  15:03        90      80  ######"), "{text}");
+    report::render::html::render(&report, None);
 }
 
 #[test]

@@ -84,6 +84,9 @@ fn header(out: &mut String, report: &Report, found: &[Finding], preface: Option<
     if let Some(preface) = preface {
         paragraph(out, "said", preface);
     }
+    if let Some(partial) = report.traffic.as_ref().and_then(crate::sums::partial) {
+        paragraph(out, "said", &partial);
+    }
     if found.len() > 1 {
         out.push_str("<ol class=\"overview\" start=\"2\">\n");
         for (number, it) in (2..).zip(&found[1..]) {
@@ -296,7 +299,7 @@ fn look_next(out: &mut String, report: &Report) {
         paragraph(out, "", &look);
     }
     if let Some(command) = command {
-        paragraph(out, "", words::ONE_REQUEST);
+        paragraph(out, "", words::second_look(report));
         commands(out, &[command.to_owned()]);
     }
 }

@@ -39,6 +39,9 @@ pub fn render(report: &Report, top: Option<usize>) -> String {
     if let Some(preface) = preface {
         paragraph(&mut out, preface);
     }
+    if let Some(partial) = report.traffic.as_ref().and_then(sums::partial) {
+        paragraph(&mut out, &partial);
+    }
     if report.verdict == Verdict::Inconclusive {
         symptoms(&mut out, report, clock);
         candidates(&mut out, report);
@@ -246,7 +249,7 @@ fn look_next(out: &mut String, report: &Report) {
         paragraph(out, &look);
     }
     if let Some(command) = command {
-        paragraph(out, words::ONE_REQUEST);
+        paragraph(out, words::second_look(report));
         fence(out, "sh", &[command.to_owned()]);
     }
 }

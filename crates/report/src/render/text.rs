@@ -50,6 +50,9 @@ pub fn render(report: &Report, colour: Colour, top: Option<usize>) -> String {
     if let Some(preface) = preface {
         page.put("        ", preface, PLAIN);
     }
+    if let Some(partial) = report.traffic.as_ref().and_then(sums::partial) {
+        page.put("        ", &partial, YELLOW);
+    }
     if report.verdict == Verdict::Inconclusive {
         symptoms(&mut page, &report.symptoms, clock);
         candidates(&mut page, report);
@@ -224,7 +227,7 @@ fn look_next(page: &mut Page, report: &Report) {
         page.put("  ", &look, PLAIN);
     }
     if let Some(command) = command {
-        page.put("  ", words::ONE_REQUEST, PLAIN);
+        page.put("  ", words::second_look(report), PLAIN);
         page.verbatim("  $ ", command, BOLD);
     }
 }
