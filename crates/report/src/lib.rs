@@ -26,5 +26,4 @@ pub mod render {
 pub use minutes::by_minute;
 pub use narrow::narrow;
 pub use page::{Colour, WIDTH, wrap};
-pub use sums::{size, span};
 pub use visible::{visible, visible_lines};

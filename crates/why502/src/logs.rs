@@ -1,6 +1,7 @@
 //! `why502 logs`: what failed, where, since when and because of what, from logs alone.
 
 use collect::{LogRequest, read_logs};
+use report::by_minute;
 use traffic::By;
 
 use crate::arguments::{Field, Logs, ReportFormat};
@@ -19,23 +20,32 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
     }
     let request = request(asked)?;
     let read = progress::with(false, |it| read_logs(&request, it));
-    for it in &read.unreadable {
-        eprint!("{}", cannot_read(it));
+    let nothing_read = read.snapshot.traffic.as_ref().is_none_or(|it| it.sources.is_empty());
+    let mut failures: Vec<Failure> = read.unreadable.iter().map(cannot_read).collect();
+    let last = if nothing_read { failures.pop() } else { None };
+    for it in failures {
+        eprint!("{it}");
     }
-    let traffic = read.snapshot.traffic.as_ref();
-    if traffic.is_none_or(|it| it.sources.is_empty()) {
-        let nothing = Failure::new("there is no log to read");
-        return Err(match (asked.which.names.is_empty(), read.unreadable.is_empty()) {
-            (true, true) => nothing
-                .at("the configuration of this host's nginx")
-                .advise("the files by name, a directory, journal:nginx.service, or - with a pipe"),
-            (_, false) => nothing,
-            (false, true) => nothing.at(asked.which.names.join(", ")),
-        });
+    if nothing_read {
+        return Err(last.unwrap_or_else(|| nothing_to_read(&asked.which.names)));
     }
     let mut report = diagnose::diagnose(&read.snapshot);
     report.notes.extend(read.unreadable.iter().map(|it| format!("{} was not read: {}", it.name, it.error)));
+    if asked.by.contains(&Field::Minute) {
+        report = by_minute(report);
+    }
     show(&report, &asked.show, asked.top.map(|it| it as usize))
+}
+
+/// Nothing was in the way, and still there is no log.
+fn nothing_to_read(names: &[String]) -> Failure {
+    let failure = Failure::new("there is no log to read");
+    match names {
+        [] => failure
+            .at("the configuration of this host's nginx")
+            .advise("the files by name, a directory, journal:nginx.service, or - to read from a pipe"),
+        _ => failure.at(names.join(", ")).advise("a directory that holds logs, or the files themselves"),
+    }
 }
 
 /// The same question, answered as lines come.
@@ -91,6 +101,7 @@ fn by(field: Field) -> Option<By> {
         Field::Reason => By::Reason,
         Field::Method => By::Method,
         Field::Symptom => By::Symptom,
+        // It needs nothing of the lines: the steps are counted anyway.
         Field::Minute => return None,
     })
 }

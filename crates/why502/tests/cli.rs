@@ -57,6 +57,14 @@ fn wrong_usage_ends_with_2_and_says_nothing_on_standard_output() {
         &["--probe", "hard"],
         &["--timeout", "0s"],
         &["--format", "xml"],
+        &["logs", "x", "--status", "5x"],
+        &["logs", "x", "--by", "colour"],
+        &["logs", "x", "--top", "0"],
+        &["logs", "x", "--timezone", "Mars/Olympus"],
+        &["logs", "x", "--since", "soon"],
+        &["logs", "x", "--since", "1h", "--until", "2h"],
+        &["logs", "x", "--log-format", "main"],
+        &["logs", "/nonexistent/access.log"],
         &["explain"],
         &["explain", "--list", "111"],
         &["explain", "nothing-of-that-kind"],
@@ -84,6 +92,96 @@ fn a_report_has_a_form_for_tickets_and_one_for_browsers() {
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).starts_with(beginning), "{}", stdout(&output));
     }
+}
+
+/// An access log and an error log, as nginx wrote them for requests that a dead backend got.
+fn shop_logs(name: &str) -> Folder {
+    const ACCESS: &[u8] = br#"10.0.0.9 - - [20/Nov/2026:15:00:00 +0000] "GET / HTTP/1.1" 200 512 "-" "curl/8"
+10.0.0.9 - - [20/Nov/2026:15:00:01 +0000] "GET /cart HTTP/1.1" 502 157 "-" "curl/8"
+10.0.0.9 - - [20/Nov/2026:15:01:02 +0000] "GET /cart HTTP/1.1" 502 157 "-" "curl/8"
+"#;
+    const ERROR: &[u8] = br#"2026/11/20 15:00:01 [error] 7#7: *2 connect() failed (111: Connection refused) while connecting to upstream, client: 10.0.0.9, server: shop.example.com, request: "GET /cart HTTP/1.1", upstream: "http://127.0.0.1:8080/cart", host: "shop.example.com"
+2026/11/20 15:01:02 [error] 7#7: *3 connect() failed (111: Connection refused) while connecting to upstream, client: 10.0.0.9, server: shop.example.com, request: "GET /cart HTTP/1.1", upstream: "http://127.0.0.1:8080/cart", host: "shop.example.com"
+"#;
+    Folder::with(name, &[("access.log", ACCESS), ("error.log", ERROR)])
+}
+
+fn report_of(arguments: &[&str]) -> Value {
+    let output = output(&[&["logs"], arguments, &["--format", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", stderr(&output)))
+}
+
+#[test]
+fn logs_alone_say_what_failed() {
+    let logs = shop_logs("logs-both");
+    let (access, error) = (logs.path("access.log"), logs.path("error.log"));
+    let report = report_of(&[&access, &error]);
+    let traffic = &report["traffic"];
+    assert_eq!(report["schema"], "why502.report/1");
+    assert_eq!((&traffic["requests"], &traffic["failed"]), (&3.into(), &2.into()), "{traffic}");
+    assert_eq!(traffic["statuses"]["502"], 2);
+    assert_eq!(traffic["symptoms"][0]["symptom"], "connect-refused");
+    assert_eq!(traffic["steps"].as_array().map(Vec::len), Some(2));
+    let symptom = &report["symptoms"][0];
+    assert!(
+        symptom["sample"]["line"].as_str().is_some_and(|it| it.contains("Connection refused")),
+        "{symptom}"
+    );
+    let request = symptom["sample_request"]["line"].as_str().expect("the entry was joined to its request");
+    assert!(request.contains("\"GET /cart HTTP/1.1\" 502"), "{request}");
+}
+
+#[test]
+fn the_text_of_logs_has_a_timeline_and_names_what_was_read() {
+    let logs = shop_logs("logs-text");
+    let (access, error) = (logs.path("access.log"), logs.path("error.log"));
+    let output = output(&["logs", &access, &error, "--by", "minute"]);
+    let text = stdout(&output);
+    assert!(matches!(output.status.code(), Some(1 | 3)), "{text}");
+    assert!(text.starts_with("why502: "), "{text}");
+    assert!(text.contains("3, 2 of them failed (67 %): 2 with 502"), "{text}");
+    assert!(
+        text.contains("\n  15:00         2       1  ########################  502 connect-refused\n"),
+        "{text}"
+    );
+    assert!(text.contains("  2026-11-20 15:01\n"), "{text}");
+    assert!(text.contains(&format!("{access}: access as combined, 3 lines")), "{text}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_window_and_statuses_narrow_what_is_counted() {
+    let logs = shop_logs("logs-window");
+    let access = logs.path("access.log");
+    let counted = |arguments: &[&str]| {
+        report_of(&[&[access.as_str()], arguments].concat())["traffic"]["requests"].clone()
+    };
+    assert_eq!(counted(&["--since", "2026-11-20T15:01:00Z"]), 1);
+    assert_eq!(counted(&["--until", "2026-11-20 15:00:30"]), 2);
+    assert_eq!(counted(&["--until", "2026-11-20 16:00:30", "--timezone", "+01:00"]), 2);
+    assert_eq!(counted(&["--status", "502"]), 2);
+    assert_eq!(counted(&["--status", "2xx,503-599"]), 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_named_and_the_others_are_read() {
+    let logs = shop_logs("logs-unreadable");
+    let output =
+        output(&["logs", &logs.path("access.log"), "/nonexistent/error.log", "--format", "markdown"]);
+    assert!(
+        stderr(&output)
+            .starts_with("error: a log cannot be read\n  where: /nonexistent/error.log\n  why:   ")
+    );
+    assert!(stdout(&output).contains("`/nonexistent/error.log` was not read"), "{}", stdout(&output));
+    assert_ne!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_page_of_logs_is_one_file() {
+    let logs = shop_logs("logs-page");
+    let output = output(&["logs", &logs.path("access.log"), "--format", "html"]);
+    assert!(stdout(&output).starts_with("<!DOCTYPE html>\n"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("<svg"), "it has a chart");
 }
 
 #[test]
@@ -233,7 +331,16 @@ fn a_closed_pipe_is_no_panic() {
 #[test]
 fn every_verb_has_help_with_examples_in_80_columns() {
     let lab = [&["lab"][..], &["lab", "list"], &["lab", "run"], &["lab", "try"]];
-    let others = [&[][..], &["diagnose"], &["explain"], &["demo"], &["capture"], &["completions"]];
+    let others = [
+        &[][..],
+        &["diagnose"],
+        &["logs"],
+        &["parse"],
+        &["explain"],
+        &["demo"],
+        &["capture"],
+        &["completions"],
+    ];
     for verb in others.into_iter().chain(lab) {
         let output = output(&[verb, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
@@ -272,6 +379,10 @@ fn completions_are_printed() {
 struct Folder(std::path::PathBuf);
 
 impl Folder {
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
     fn with(name: &str, files: &[(&str, &[u8])]) -> Folder {
         let path = std::env::temp_dir().join(format!("why502-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder of our own");
