@@ -86,7 +86,7 @@ impl Timeline {
         let failed = |it: &&snapshot::Step| from <= it.at && it.at <= to && self.failed(it) > 0;
         let mut steps = traffic.steps.iter().filter(failed).map(|it| it.at);
         let first = steps.next()?;
-        let last = steps.last().unwrap_or(first);
+        let last = steps.next_back().unwrap_or(first);
         let closer = Timeline::between(traffic, clock, most_bars, first, last)?;
         (closer.width_seconds < self.width_seconds).then_some(closer)
     }
