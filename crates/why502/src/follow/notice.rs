@@ -182,8 +182,8 @@ impl Reader {
 
     fn entry(&self, record: &ErrorRecord<'_>, offset: u64, give: &mut dyn FnMut(Notice<'_>)) {
         let symptom = record.symptom();
-        // What is serious is shown without a symptom as well.
-        if symptom.is_none() && record.level > Level::Error {
+        // What is serious is shown without a symptom as well; `error` is mostly files that are not there.
+        if symptom.is_none() && record.level > Level::Crit {
             return;
         }
         let text = |it: Option<&'_ [u8]>| it.map(|it| String::from_utf8_lossy(it).into_owned().into());
