@@ -227,6 +227,42 @@ pub fn parse(entry: &[u8]) -> Option<ErrorRecord<'_>> {
     })
 }
 
+/// What an entry says of its symptom: message, errno and action. It has a connection and a client, and was not cut.
+pub(crate) fn record_of_head(level: Level, head: &[u8]) -> ErrorRecord<'_> {
+    let (head, action) = take_action(head);
+    let (message, errno) = take_errno(head);
+    ErrorRecord {
+        time: DateTime::constant(1970, 1, 1, 0, 0, 0, 0),
+        level,
+        pid: 0,
+        tid: 0,
+        connection: Some(0),
+        message,
+        errno: errno.map(|it| it.0).or_else(|| configuration_errno(message)),
+        errno_text: errno.map(|it| it.1),
+        ssl: ssl_text(message),
+        action,
+        client: Some(b""),
+        server: None,
+        request: None,
+        method: None,
+        path: None,
+        protocol: None,
+        subrequest: None,
+        upstream: None,
+        scheme: None,
+        peer: None,
+        host: None,
+        referrer: None,
+        login: None,
+        stream_bytes: None,
+        resolver: None,
+        responder: None,
+        listen: None,
+        truncated: false,
+    }
+}
+
 /// The time of an entry, without reading the rest: for [`crate::window`].
 pub fn time_of_line(line: &[u8]) -> Option<DateTime> {
     if !looks_like_start(line) {

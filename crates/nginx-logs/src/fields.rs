@@ -144,7 +144,7 @@ fn end_of_request(rest: &[u8], at_limit: bool) -> Option<usize> {
         .or_else(|| quotes().next())
 }
 
-fn ends_with_version(request: &[u8]) -> bool {
+pub(crate) fn ends_with_version(request: &[u8]) -> bool {
     let shape = request.len().checked_sub(9).map(|at| &request[at..]);
     matches!(shape, Some([b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
         if major.is_ascii_digit() && minor.is_ascii_digit())

@@ -34,6 +34,7 @@ mod recognise;
 pub mod records;
 mod signature;
 pub mod split;
+pub mod split_error;
 mod split_marks;
 #[cfg(test)]
 mod split_tests;

@@ -104,7 +104,7 @@ struct Literal {
 /// Memory that is used again for each block.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    marks: Vec<u32>,
+    pub(crate) marks: Vec<u32>,
 }
 
 impl Splitter {
@@ -367,7 +367,7 @@ fn is_end(window: &[u8], mark: u32) -> bool {
 }
 
 /// Some whole lines that are not too many bytes, or one long line.
-fn window(rest: &[u8]) -> &[u8] {
+pub(crate) fn window(rest: &[u8]) -> &[u8] {
     if rest.len() <= WINDOW_BYTES {
         return rest;
     }

@@ -102,7 +102,7 @@ fn each_stride(
 #[inline(always)]
 fn write_down(marks: &mut Vec<u32>, count: usize, mut bits: u64, offset: usize) -> usize {
     let found = bits.count_ones() as usize;
-    if marks.len() < count + STRIDE {
+    if marks.len() <= count + STRIDE {
         marks.resize((count + STRIDE) * 2, 0);
     }
     let Some(to) = marks[count..].first_chunk_mut::<STRIDE>() else { return count };

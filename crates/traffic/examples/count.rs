@@ -11,7 +11,7 @@ use nginx_logs::access::{Escape, Format};
 use nginx_logs::{Block, Shape};
 use traffic::{By, Options, Scanner, Tally};
 
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 
 fn main() -> std::io::Result<()> {
     let (mut threads, mut names, mut quiet, mut options) = (2, Vec::new(), false, Options::default());

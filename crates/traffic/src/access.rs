@@ -8,13 +8,14 @@ use nginx_logs::split::{Fields, Span, Splitter};
 use crate::By;
 use crate::clock::Form;
 use crate::kept::{Place, Sort};
-use crate::number::{is_undefined, micros, number, status};
+use crate::number::{is_undefined, millis, number, status};
 use crate::pattern::{fold, path_of, request_of};
 use crate::steps::add;
 use crate::tally::Tally;
-use crate::upstreams::Setting;
+use crate::upstreams::{Ending, Setting};
 
-const MINUTE: i64 = 60_000_000;
+/// How far apart examples of the same are at least, in microseconds.
+const HOUR: i64 = 3_600_000_000;
 
 /// The variables that are looked at, by their place in the fields. Those up to `OWN` are checked here, as they are read.
 const NAMES: [&str; 17] = [
@@ -148,7 +149,7 @@ impl Plan {
         let bytes = here.bytes;
         let given = status(bytes, fields[STATUS]);
         let body_bytes = number(bytes, fields[BODY_BYTES]);
-        let request_time = micros(bytes, fields[REQUEST_TIME]);
+        let request_time = millis(bytes, fields[REQUEST_TIME]);
         let doubtful = given.is_none() && !is_undefined(bytes, fields[STATUS])
             || self.has_body_bytes && body_bytes.is_none()
             || self.has_request_time && request_time.is_none();
@@ -162,19 +163,17 @@ impl Plan {
             tells_upstream: self.has_tries,
         };
         let (addr, try_status) = (fields[ADDR], fields[TRY_STATUS]);
-        let found = match tally.endings.find(bytes, addr, try_status, setting) {
+        let found = match tally.endings.find(bytes, addr, try_status, setting.bits()) {
             Some(it) => it,
             None if PARSED => tally.new_ending(bytes, addr, try_status, setting),
             None => return false,
         };
         let times = [fields[CONNECT_TIME], fields[RESPONSE_TIME]];
-        let ending = &mut tally.endings.all[found];
-        let durations = match ending.tries.as_slice() {
-            [] if times.iter().all(|it| is_undefined(bytes, *it)) => Durations::None,
-            [_] => single(bytes, times).map_or(Durations::Odd, Durations::Single),
-            [_, _, ..] if times.iter().all(|it| has_entries(bytes, *it, ending.tries.len())) => {
-                Durations::Lists
-            }
+        let ending = &tally.endings.cells[found].value;
+        let durations = match ending.tried {
+            0 if is_undefined(bytes, times[0]) && is_undefined(bytes, times[1]) => Durations::None,
+            1 => single(bytes, times).map_or(Durations::Odd, Durations::Single),
+            2.. if times.iter().all(|it| has_entries(bytes, *it, ending.tried)) => Durations::Lists,
             _ => Durations::Odd,
         };
         if !PARSED && matches!(durations, Durations::Odd) {
@@ -213,10 +212,10 @@ impl Plan {
                 let each = ending.tries.iter().zip(entries(bytes, times[0])).zip(entries(bytes, times[1]));
                 for ((it, connect), response) in each {
                     let upstream = tally.sums.upstream(it.upstream);
-                    if let Some(it) = micros(bytes, connect) {
+                    if let Some(it) = millis(bytes, connect) {
                         upstream.connect_time.add(it);
                     }
-                    if let Some(it) = micros(bytes, response) {
+                    if let Some(it) = millis(bytes, response) {
                         upstream.response_time.add(it);
                     }
                 }
@@ -225,7 +224,8 @@ impl Plan {
                 tally.count_odd(&self.lists(fields, bytes), setting, at, request_time);
             }
         }
-        let ending = &mut tally.endings.all[found];
+        let cell = &mut tally.endings.cells[found];
+        let (tells, ending) = (cell.hash, &mut cell.value);
         if !matches!(durations, Durations::Odd) {
             ending.count += 1;
             ending.slowest = ending.slowest.max(slowest);
@@ -246,12 +246,12 @@ impl Plan {
                 }
             }
             if worth_keeping {
-                let sort = Sort { source: here.place.source, kind: here.kind, tells: ending.hash };
+                let sort = Sort { source: here.place.source, kind: here.kind, tells };
                 tally.keeper.keep(sort, at, here.place, here.whole.of(bytes));
             } else if at >= ending.example.0 || at < ending.example.1 {
-                let sort = Sort { source: here.place.source, kind: here.kind, tells: ending.hash };
-                let minute = at.div_euclid(MINUTE) * MINUTE;
-                ending.example.0 = ending.example.0.max(minute.saturating_add(MINUTE));
+                let sort = Sort { source: here.place.source, kind: here.kind, tells };
+                let next_hour = at.div_euclid(HOUR).saturating_add(1).saturating_mul(HOUR);
+                ending.example.0 = ending.example.0.max(next_hour);
                 ending.example.1 = ending.example.1.min(at);
                 tally.keeper.show(sort, at, here.place, here.whole.of(bytes));
             }
@@ -286,7 +286,7 @@ impl Plan {
         let bytes = here.bytes;
         let value = |field: usize| fields[field].of(bytes);
         let is_told = |it: &[u8]| !it.is_empty() && it != b"-";
-        let (failed, last) = (tally.endings.all[found].failed, tally.endings.all[found].last);
+        let Ending { failed, last, .. } = tally.endings.cells[found].value;
         let request = request_of(value(REQUEST));
         let mut tables = std::mem::take(&mut tally.tables);
         for table in tables.iter_mut().filter(|it| it.of_all || failed) {
@@ -343,7 +343,7 @@ enum Durations {
 /// `None`: one of them is no single duration.
 #[inline(always)]
 fn single(bytes: &[u8], times: [Span; 2]) -> Option<[Option<u64>; 2]> {
-    let [connect, response] = times.map(|it| micros(bytes, it));
+    let [connect, response] = times.map(|it| millis(bytes, it));
     let is_fine = |value: Option<u64>, span: Span| value.is_some() || is_undefined(bytes, span);
     (is_fine(connect, times[0]) && is_fine(response, times[1])).then_some([connect, response])
 }
@@ -372,6 +372,6 @@ fn entries(bytes: &[u8], list: Span) -> impl Iterator<Item = Span> {
 
 /// Whether a list has a duration or `-` for each of so many tries; a format without it has an empty one.
 fn has_entries(bytes: &[u8], list: Span, tries: usize) -> bool {
-    let is_fine = |it: Span| micros(bytes, it).is_some() || it.of(bytes) == b"-";
+    let is_fine = |it: Span| millis(bytes, it).is_some() || it.of(bytes) == b"-";
     list.is_empty() || entries(bytes, list).count() == tries && entries(bytes, list).all(is_fine)
 }

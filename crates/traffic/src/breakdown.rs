@@ -26,7 +26,7 @@ struct Counts {
 }
 
 #[derive(Debug)]
-pub struct Table {
+pub struct Rows {
     pub by: By,
     /// Every request is counted, else only failed ones.
     pub of_all: bool,
@@ -50,9 +50,9 @@ impl By {
     }
 }
 
-impl Table {
-    pub fn new(by: By, of_all: bool) -> Table {
-        Table { by, of_all, rows: HashMap::new(), not_told_apart: 0 }
+impl Rows {
+    pub fn new(by: By, of_all: bool) -> Rows {
+        Rows { by, of_all, rows: HashMap::new(), not_told_apart: 0 }
     }
 
     /// Counts a request with that value; the status is that of a request that has one.
@@ -84,7 +84,7 @@ impl Table {
         counts.last_at = counts.last_at.max(Some(span.1));
     }
 
-    pub fn merge(&mut self, other: Table, most_keys: usize) {
+    pub fn merge(&mut self, other: Rows, most_keys: usize) {
         self.not_told_apart += other.not_told_apart;
         for (key, counts) in other.rows {
             if !self.rows.contains_key(&key) && self.rows.len() >= most_keys {

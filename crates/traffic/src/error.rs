@@ -1,51 +1,77 @@
 //! Counts the entries of error logs.
 
 use nginx_logs::Symptom;
-use nginx_logs::error::{ErrorRecord, Level, parse, parse_stderr};
+use nginx_logs::error::{Level, parse, parse_stderr};
+use nginx_logs::split::Span;
+use nginx_logs::split_error::Quick;
 
 use crate::access::Here;
 use crate::kept::Sort;
+use crate::steps::add;
 use crate::tally::Tally;
+use crate::upstreams::Entries;
 
 /// The number of "no symptom".
 pub const OTHER: u8 = u8::MAX;
+/// Messages whose symptom is remembered. Those without quoted text are few: nothing in them is a client's.
+const MOST_HEADS: usize = 512;
 
 /// As reports name it.
 pub fn symptom_id(number: u8) -> &'static str {
     Symptom::ALL.get(usize::from(number)).map_or("other", |it| it.id())
 }
 
+fn number_of(symptom: Option<Symptom>) -> u8 {
+    symptom.map_or(OTHER, |it| it as u8)
+}
+
+/// Counts an entry that was split. If it says no, nothing was counted, and the entry must be read.
+pub fn count_split(quick: &Quick, here: Here<'_>, tally: &mut Tally) -> bool {
+    let Some(at) = tally.clock.error(here.whole.of(here.bytes), &tally.zone) else { return false };
+    let symptom = tally.symptom_of(quick, here.bytes);
+    tally.count_entry(quick.level, symptom, here.bytes, [quick.peer, quick.server], here, Some(at))
+}
+
 /// Reads an entry and counts it. Says whether it is one.
+#[cold]
 pub fn read(entry: &[u8], here: Here<'_>, tally: &mut Tally) -> bool {
     let Some(record) = parse(entry) else { return read_stderr(entry, here, tally) };
     let at = tally.clock.error(entry, &tally.zone).or(here.carried_at);
-    let symptom = record.symptom();
-    let peer = record.peer.as_deref().unwrap_or_default();
-    tally.count_entry(record.level, symptom, peer, record.server.unwrap_or_default(), entry, here, at)
+    let peer = record.peer.as_deref().unwrap_or_default().as_bytes();
+    let names = [peer, record.server.unwrap_or_default()].concat();
+    let (middle, end) = (peer.len() as u32, names.len() as u32);
+    let spans = [Span { start: 0, end: middle }, Span { start: middle, end }];
+    tally.count_entry(record.level, number_of(record.symptom()), &names, spans, here, at)
 }
 
 /// What nginx says before it runs has no time of its own.
-#[cold]
 fn read_stderr(entry: &[u8], here: Here<'_>, tally: &mut Tally) -> bool {
     let Some(record) = parse_stderr(entry) else { return false };
     let level = record.level.unwrap_or(Level::Notice);
-    tally.count_entry(level, record.symptom(), "", b"", entry, here, here.carried_at)
-}
-
-/// Whether lines that begin unlike an entry can go on with this one.
-pub fn can_go_on(record: &ErrorRecord<'_>) -> bool {
-    record.message.starts_with(b"FastCGI sent in stderr: \"") && record.client.is_none()
+    tally.count_entry(level, number_of(record.symptom()), b"", [Span::default(); 2], here, here.carried_at)
 }
 
 impl Tally {
-    #[expect(clippy::too_many_arguments, reason = "they are what an entry says")]
-    pub fn count_entry(
+    fn symptom_of(&mut self, quick: &Quick, bytes: &[u8]) -> u8 {
+        let (level, nothing) = (quick.level as u64, Span::default());
+        if let Some(known) = self.heads.find(bytes, quick.head, nothing, level) {
+            return self.heads.cells[known].value;
+        }
+        let number = number_of(quick.symptom(bytes));
+        let head = quick.head.of(bytes);
+        if self.heads.cells.len() < MOST_HEADS && memchr::memchr(b'"', head).is_none() {
+            self.heads.insert(bytes, quick.head, nothing, level, number);
+        }
+        number
+    }
+
+    /// Counts an entry; its peer and its server are spans of `bytes`. Says no where it cannot be placed in the window.
+    fn count_entry(
         &mut self,
         level: Level,
-        symptom: Option<Symptom>,
-        peer: &str,
-        server: &[u8],
-        entry: &[u8],
+        symptom: u8,
+        bytes: &[u8],
+        [peer, server]: [Span; 2],
         here: Here<'_>,
         at: Option<i64>,
     ) -> bool {
@@ -53,23 +79,39 @@ impl Tally {
             return at.is_some();
         }
         self.records += 1;
-        self.levels[level as usize] += 1;
-        let number = symptom.map_or(OTHER, |it| it as u8);
-        let upstream = self.names.number(peer);
+        let source = here.place.source;
+        let bits =
+            u64::from(symptom) | (level as u64) << 8 | (here.kind as u64) << 16 | (source as u64) << 32;
+        let found = self.entries.find(bytes, peer, server, bits);
+        let found = found.unwrap_or_else(|| self.new_entries(level, symptom, bytes, [peer, server], bits));
+        let cell = &mut self.entries.cells[found];
+        let (tells, it) = (cell.hash, &mut cell.value);
+        it.count += 1;
         let Some(at) = at else { return true };
+        it.first_at = it.first_at.min(at);
+        it.last_at = it.last_at.max(at);
         self.first_at = self.first_at.min(at);
         self.last_at = self.last_at.max(at);
-        add(&mut self.steps.at(at).symptoms, (number, upstream), 1);
-        let seen = self.symptoms.entry((number, upstream)).or_insert((0, at, at));
-        *seen = (seen.0 + 1, seen.1.min(at), seen.2.max(at));
-        // Of what is no symptom, only what is grave or nginx says of itself.
+        add(&mut self.steps.at(at).symptoms, (symptom, it.upstream), 1);
+        // Entries of the lowest levels are many and tell little.
         if level <= Level::Notice {
-            let tells = crate::upstreams::hash_bytes(&[&[number, level as u8], peer.as_bytes(), server]);
-            let sort = Sort { source: here.place.source, kind: here.kind, tells };
-            self.keeper.keep(sort, at, here.place, entry);
+            let sort = Sort { source, kind: here.kind, tells };
+            if it.kept.is_none() {
+                it.kept = self.keeper.sort(sort);
+            }
+            self.keeper.keep_at(it.kept, sort, at, here.place, here.whole.of(here.bytes));
         }
         true
     }
-}
 
-use crate::steps::add;
+    #[cold]
+    fn new_entries(&mut self, level: Level, symptom: u8, bytes: &[u8], spans: [Span; 2], bits: u64) -> usize {
+        if self.entries.is_full() {
+            self.work_out();
+        }
+        let upstream = self.names.number(&String::from_utf8_lossy(spans[0].of(bytes)));
+        let it =
+            Entries { level, symptom, upstream, kept: None, count: 0, first_at: i64::MAX, last_at: i64::MIN };
+        self.entries.insert(bytes, spans[0], spans[1], bits, it)
+    }
+}

@@ -55,8 +55,10 @@ struct Lines {
 
 #[derive(Debug, Default)]
 pub struct Keeper {
-    failures: HashMap<Sort, Lines>,
-    /// The first line of each sort that went well, and the first of the last minute.
+    /// Where the lines of each sort are.
+    index: HashMap<Sort, usize>,
+    failures: Vec<Lines>,
+    /// The first line of each sort that went well, and the first of the last hour.
     examples: HashMap<Sort, (Quoted, Quoted)>,
     bytes: usize,
     /// Lines of sorts that are not kept.
@@ -64,16 +66,34 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// Where lines of a sort are kept; none if there are too many sorts.
+    pub fn sort(&mut self, sort: Sort) -> Option<usize> {
+        if let Some(number) = self.index.get(&sort) {
+            return Some(*number);
+        }
+        if self.failures.len() >= MOST_SORTS {
+            return None;
+        }
+        self.index.insert(sort, self.failures.len());
+        self.failures.push(Lines::default());
+        Some(self.failures.len() - 1)
+    }
+
     /// Keeps a line, should it be among the first or the last.
     pub fn keep(&mut self, sort: Sort, at: i64, place: Place, text: &[u8]) {
-        let is_known = self.failures.contains_key(&sort);
-        if !is_known && self.failures.len() >= MOST_SORTS || text.len() > LONGEST_BYTES {
-            *self.passed_over.entry((sort.source, sort.kind)).or_default() += 1;
-            return;
+        let number = self.sort(sort);
+        self.keep_at(number, sort, at, place, text);
+    }
+
+    /// As `keep`, of a sort that was found before.
+    pub fn keep_at(&mut self, number: Option<usize>, sort: Sort, at: i64, place: Place, text: &[u8]) {
+        match number.and_then(|it| self.failures.get_mut(it)) {
+            Some(lines) if text.len() <= LONGEST_BYTES => {
+                lines.count += 1;
+                lines.insert((at, place), text, &mut self.bytes);
+            }
+            _ => *self.passed_over.entry((sort.source, sort.kind)).or_default() += 1,
         }
-        let lines = self.failures.entry(sort).or_default();
-        lines.count += 1;
-        lines.insert((at, place), text, &mut self.bytes);
     }
 
     /// Keeps a line as an example of what goes well.
@@ -86,13 +106,13 @@ impl Keeper {
         if first.text.len().max(last.text.len()) > LONGEST_BYTES {
             return;
         }
-        let minute = |it: &Quoted| it.at.div_euclid(60_000_000);
+        let hour = |it: &Quoted| it.at.div_euclid(3_600_000_000);
         match self.examples.get_mut(&sort) {
             Some(known) => {
                 if first.order() < known.0.order() {
                     known.0 = first;
                 }
-                let later = minute(&last).cmp(&minute(&known.1)).reverse();
+                let later = hour(&last).cmp(&hour(&known.1)).reverse();
                 if later.then(last.order().cmp(&known.1.order())).is_lt() {
                     known.1 = last;
                 }
@@ -107,13 +127,13 @@ impl Keeper {
 
     pub fn merge(&mut self, other: Keeper, kind: impl Fn(usize) -> usize) {
         let here = |it: Sort| Sort { kind: kind(it.kind), ..it };
-        for (sort, lines) in other.failures {
-            let sort = here(sort);
-            if !self.failures.contains_key(&sort) && self.failures.len() >= MOST_SORTS {
+        let mut lines = other.failures;
+        for (sort, number) in other.index {
+            let (sort, lines) = (here(sort), std::mem::take(&mut lines[number]));
+            let Some(to) = self.sort(sort).and_then(|it| self.failures.get_mut(it)) else {
                 *self.passed_over.entry((sort.source, sort.kind)).or_default() += lines.count;
                 continue;
-            }
-            let to = self.failures.entry(sort).or_default();
+            };
             to.count += lines.count;
             let mut both: Vec<Quoted> = lines.first.into_iter().chain(lines.last).collect();
             both.sort_unstable_by_key(Quoted::order);
@@ -133,7 +153,9 @@ impl Keeper {
     /// What was kept of each log and kind, in order, with the number of lines that were not.
     pub fn into_lines(self) -> HashMap<(usize, usize), (Vec<Quoted>, u64)> {
         let mut all: HashMap<(usize, usize), (Vec<Quoted>, u64)> = HashMap::new();
-        for (sort, lines) in self.failures {
+        let mut failures = self.failures;
+        for (sort, number) in self.index {
+            let lines = std::mem::take(&mut failures[number]);
             let to = all.entry((sort.source, sort.kind)).or_default();
             let mut both: Vec<Quoted> = lines.first.into_iter().chain(lines.last).collect();
             both.sort_unstable_by_key(Quoted::order);
@@ -237,7 +259,7 @@ mod tests {
                 let mut keeper = Keeper::default();
                 for (line, at) in lines {
                     keeper.keep(SORT, *at, place(*line), b"x");
-                    keeper.show(Sort { tells: 2, ..SORT }, *at * 10_000_000, place(*line), b"y");
+                    keeper.show(Sort { tells: 2, ..SORT }, *at * 600_000_000, place(*line), b"y");
                 }
                 keeper
             };

@@ -14,14 +14,15 @@ mod pattern;
 mod program;
 mod sketch;
 mod steps;
+mod table;
 mod tally;
 mod upstreams;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::carrier::tidy;
-use nginx_logs::error::entries;
 use nginx_logs::split::Span;
+use nginx_logs::split_error::each_entry;
 use nginx_logs::{Block, Carried, Kind, Shape};
 use snapshot::{LogLines, Window};
 
@@ -131,17 +132,18 @@ impl Scanner {
 
     fn scan_errors(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
         let kind = tally.kind(&Kind::Error);
-        let mut lines = 0;
-        for entry in entries(block.bytes) {
-            let place = place(block, entry.offset, lines);
-            lines += entry.line_count as u64;
-            let start = entry.offset as u32;
-            let whole = Span { start, end: start + entry.bytes.len() as u32 };
+        let mut scratch = std::mem::take(&mut tally.scratch);
+        let mut line = 0;
+        let lines = each_entry(block.bytes, &mut scratch, |whole, lines, quick| {
+            let place = place(block, whole.start as usize, line);
+            line += lines;
             let here = Here { bytes: block.bytes, whole, place, kind, carried_at: None };
-            if !error::read(tidy(entry.bytes), here, tally) {
-                tally.unparsed(entry.bytes, place);
+            let is_counted = quick.is_some_and(|it| error::count_split(it, here, tally));
+            if !is_counted && !error::read(tidy(whole.of(block.bytes)), here, tally) {
+                tally.unparsed(whole.of(block.bytes), place);
             }
-        }
+        });
+        tally.scratch = scratch;
         tally.end_of_kind(block.source, kind);
         lines
     }

@@ -40,9 +40,9 @@ fn long_number(text: &[u8]) -> Option<u64> {
     text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
 }
 
-/// Seconds with a fraction, as microseconds; further digits are cut.
+/// Seconds with a fraction, as milliseconds; further digits are cut.
 #[inline(always)]
-pub fn micros(bytes: &[u8], span: Span) -> Option<u64> {
+pub fn millis(bytes: &[u8], span: Span) -> Option<u64> {
     let length = span.len();
     // nginx writes three digits behind the point, and most often few before it.
     if (5..=8).contains(&length) {
@@ -50,13 +50,13 @@ pub fn micros(bytes: &[u8], span: Span) -> Option<u64> {
         if word >> 32 & 0xff == u64::from(b'.') {
             let whole = word & 0xffff_ffff | ZEROS.checked_shr(8 * length as u32).unwrap_or(0);
             let digits = u64::from(b'0') | whole << 8 | word >> 40 << 40;
-            return eight_digits(digits).map(|it| it * 1000);
+            return eight_digits(digits);
         }
     }
-    any_micros(span.of(bytes))
+    any_millis(span.of(bytes))
 }
 
-fn any_micros(text: &[u8]) -> Option<u64> {
+fn any_millis(text: &[u8]) -> Option<u64> {
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, &[][..]),
@@ -68,8 +68,8 @@ fn any_micros(text: &[u8]) -> Option<u64> {
     }
     let digit = |byte: &u8| u64::from(byte - b'0');
     let seconds = whole.iter().try_fold(0_u64, |value, it| value.checked_mul(10)?.checked_add(digit(it)))?;
-    let micros = (0..6).fold(0, |value, at| value * 10 + fraction.get(at).map_or(0, digit));
-    seconds.checked_mul(1_000_000)?.checked_add(micros)
+    let millis = (0..3).fold(0, |value, at| value * 10 + fraction.get(at).map_or(0, digit));
+    seconds.checked_mul(1_000)?.checked_add(millis)
 }
 
 /// Whether a value is undefined.
@@ -103,14 +103,13 @@ mod tests {
         }
 
         #[test]
-        fn durations_are_read_to_the_microsecond(text in "[0-9]{0,6}\\.[0-9]{0,6}|[0-9./:x-]{0,10}") {
+        fn durations_are_read_to_the_millisecond(text in "[0-9]{0,6}\\.[0-9]{0,3}|[0-9./:x-]{0,10}") {
             let is_decimal = text.bytes().all(|it| it.is_ascii_digit() || it == b'.');
             let expected = if is_decimal { text.parse::<f64>().ok() } else { None };
-            let expected = expected.map(|it| (it * 1e6).round() as u64);
-            // More digits than six are cut.
             let digits = text.split_once('.').map_or(0, |it| it.1.len());
-            prop_assume!(digits <= 6);
-            prop_assert_eq!(micros(text.as_bytes(), whole(text.as_bytes())), expected);
+            prop_assume!(digits <= 3 || expected.is_none());
+            let expected = expected.map(|it| (it * 1e3).round() as u64);
+            prop_assert_eq!(millis(text.as_bytes(), whole(text.as_bytes())), expected);
         }
 
         #[test]

@@ -1,13 +1,14 @@
 //! Counts what other programs' logs tell of.
 
 use jiff::Timestamp;
+use nginx_logs::split::Span;
 use nginx_logs::{Kind, Program, backend};
 
 use crate::access::Here;
 use crate::clock::micros_of;
 use crate::kept::Sort;
+use crate::table::hash_text;
 use crate::tally::Tally;
-use crate::upstreams::hash_bytes;
 
 /// Counts a line of another program.
 pub fn read(
@@ -32,7 +33,8 @@ pub fn read(
     let Some(event) = backend::event(&text) else { return true };
     let name = event.kind.name();
     tally.count_event(name, program.name(), at);
-    let sort = Sort { source: here.place.source, kind: here.kind, tells: hash_bytes(&[name.as_bytes()]) };
+    let whole = Span { start: 0, end: name.len() as u32 };
+    let sort = Sort { source: here.place.source, kind: here.kind, tells: hash_text(name.as_bytes(), whole) };
     tally.keeper.keep(sort, at.unwrap_or_default(), here.place, line);
     true
 }

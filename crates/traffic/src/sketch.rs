@@ -7,10 +7,10 @@ use snapshot::Quantiles;
 
 /// Buckets of each power of two, as a power of two.
 const BITS: u32 = 7;
-/// A quantile is a value of the right bucket, and a bucket is at most this share of its values wide.
-const RELATIVE_ERROR: f64 = 1.0 / (1 << BITS) as f64;
+/// A quantile is the middle of its bucket, and half a bucket is at most this share of its values wide.
+const RELATIVE_ERROR: f64 = 0.5 / (1 << BITS) as f64;
 
-/// Durations in microseconds.
+/// Durations in milliseconds, as nginx writes them. Those of up to a quarter of a second have buckets of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sketch {
     buckets: Vec<u64>,
@@ -20,28 +20,26 @@ pub struct Sketch {
 
 impl Sketch {
     #[inline(always)]
-    pub fn add(&mut self, micros: u64) {
-        if let Some(count) = self.buckets.get_mut(bucket_of(micros)) {
+    pub fn add(&mut self, millis: u64) {
+        if let Some(count) = self.buckets.get_mut(bucket_of(millis)) {
             *count += 1;
-            self.min = self.min.min(micros);
-            self.max = self.max.max(micros);
+            self.min = self.min.min(millis);
+            self.max = self.max.max(millis);
         } else {
-            self.grow(micros);
+            self.grow(millis);
         }
     }
 
     #[cold]
-    fn grow(&mut self, micros: u64) {
+    fn grow(&mut self, millis: u64) {
         if self.buckets.is_empty() {
-            (self.min, self.max) = (micros, micros);
+            (self.min, self.max) = (millis, millis);
         }
-        let bucket = bucket_of(micros);
-        // A whole power of two more, and at the beginning up to a second: most values are below.
-        let length = (bucket + 1).next_multiple_of(1 << BITS).max(bucket_of(1 << 20));
-        self.buckets.resize(length.max(bucket + 1), 0);
+        let bucket = bucket_of(millis);
+        self.buckets.resize((bucket + 1).next_multiple_of(1 << BITS), 0);
         self.buckets[bucket] += 1;
-        self.min = self.min.min(micros);
-        self.max = self.max.max(micros);
+        self.min = self.min.min(millis);
+        self.max = self.max.max(millis);
     }
 
     pub fn merge(&mut self, other: &Sketch) {
@@ -68,7 +66,7 @@ impl Sketch {
         if count == 0 {
             return None;
         }
-        let seconds = |micros: u64| micros as f64 / 1e6;
+        let seconds = |millis: u64| millis as f64 / 1e3;
         Some(Quantiles {
             count,
             min: seconds(self.min),
@@ -97,18 +95,15 @@ impl Sketch {
 }
 
 #[inline(always)]
-fn bucket_of(micros: u64) -> usize {
-    let shift = (64 - BITS - 1).saturating_sub((micros | 1).leading_zeros());
-    ((u64::from(shift) << BITS) + (micros >> shift)) as usize
+fn bucket_of(millis: u64) -> usize {
+    let shift = (64 - BITS - 1).saturating_sub((millis | 1).leading_zeros());
+    ((u64::from(shift) << BITS) + (millis >> shift)) as usize
 }
 
-/// A value that stands for the bucket's. nginx writes whole milliseconds, so one of those if the bucket has any.
+/// The middle of the bucket's values.
 fn value_of(bucket: usize) -> u64 {
     let shift = (bucket >> BITS).saturating_sub(1);
-    let from = ((bucket - (shift << BITS)) as u64) << shift;
-    let middle = from + (1 << shift) / 2;
-    let whole = (middle + 500) / 1000 * 1000;
-    if whole >= from && whole < from + (1 << shift) { whole } else { middle }
+    (((bucket - (shift << BITS)) as u64) << shift) + (1 << shift) / 2
 }
 
 #[cfg(test)]
@@ -119,34 +114,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_are_within_the_error_bound(values in proptest::collection::vec(0_u64..200_000_000, 1..300)) {
+        fn quantiles_are_within_the_error_bound(values in proptest::collection::vec(0_u64..200_000, 1..300)) {
             let mut sketch = Sketch::default();
             values.iter().for_each(|it| sketch.add(*it));
             let mut sorted = values.clone();
             sorted.sort_unstable();
             let quantiles = sketch.quantiles().unwrap();
-            let exact = |share: f64| sorted[((share * sorted.len() as f64).ceil() as usize).max(1) - 1] as f64 / 1e6;
+            let exact = |share: f64| sorted[((share * sorted.len() as f64).ceil() as usize).max(1) - 1] as f64 / 1e3;
             for (found, share) in [(quantiles.p50, 0.5), (quantiles.p90, 0.9), (quantiles.p99, 0.99)] {
                 let exact = exact(share);
                 prop_assert!((found - exact).abs() <= exact * RELATIVE_ERROR + 1e-9, "{found} for {exact}");
             }
-            prop_assert_eq!(quantiles.min, sorted[0] as f64 / 1e6);
-            prop_assert_eq!(quantiles.max, sorted[sorted.len() - 1] as f64 / 1e6);
+            prop_assert_eq!(quantiles.min, sorted[0] as f64 / 1e3);
+            prop_assert_eq!(quantiles.max, sorted[sorted.len() - 1] as f64 / 1e3);
             prop_assert_eq!(quantiles.count, sorted.len() as u64);
         }
 
         #[test]
         fn every_value_is_in_the_bucket_that_stands_for_it(value in any::<u64>()) {
-            let value = value >> (value & 63) >> 1;
+            let value = value >> (value & 63);
             let stands = value_of(bucket_of(value));
             prop_assert_eq!(bucket_of(stands), bucket_of(value));
         }
     }
 
     #[test]
-    fn whole_milliseconds_up_to_an_eighth_of_a_second_are_exact() {
-        for millis in 0..125 {
-            assert_eq!(value_of(bucket_of(millis * 1000)), millis * 1000);
+    fn short_durations_are_exact() {
+        for millis in 0..256 {
+            assert_eq!(value_of(bucket_of(millis)), millis);
         }
     }
 

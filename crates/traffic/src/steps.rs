@@ -176,6 +176,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
         #[test]
         fn the_order_of_merging_does_not_matter(times in proptest::collection::vec(0_i64..40_000, 20_000), cut in 0..20_000_usize) {
             let count = |times: &[i64]| {

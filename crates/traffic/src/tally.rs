@@ -11,13 +11,14 @@ use snapshot::{
     EventCount, LogLine, LogLines, LogSource, Step, Successes, SymptomCount, Traffic, UpstreamTraffic,
 };
 
-use crate::breakdown::Table;
+use crate::breakdown::Rows;
 use crate::clock::{Clock, micros_of, time_of};
 use crate::error::symptom_id;
 use crate::kept::{Keeper, Place};
 use crate::sketch::Sketch;
 use crate::steps::Steps;
-use crate::upstreams::{Ending, Endings, NONE, Names, Setting, Sums};
+use crate::table::Table;
+use crate::upstreams::{Ending, Entries, NONE, Names, Setting, Sums};
 use crate::{By, Kept, Options, StatusFilter};
 
 /// Lines that fit no format that are shown.
@@ -54,7 +55,10 @@ pub struct Tally {
 
     statuses: Option<StatusFilter>,
 
-    pub(crate) endings: Endings,
+    pub(crate) endings: Table<Ending>,
+    pub(crate) entries: Table<Entries>,
+    /// Symptoms by message.
+    pub(crate) heads: Table<u8>,
     pub(crate) names: Names,
     pub(crate) sums: Sums,
     pub(crate) request_time: Sketch,
@@ -64,7 +68,7 @@ pub struct Tally {
     pub(crate) symptoms: HashMap<(u8, u32), (u64, i64, i64)>,
     /// By event and program.
     pub(crate) events: HashMap<(&'static str, &'static str), (u64, Option<(i64, i64)>)>,
-    pub(crate) tables: Vec<Table>,
+    pub(crate) tables: Vec<Rows>,
     pub(crate) keeper: Keeper,
     sources: Vec<Source>,
     /// The kinds that kept lines are of.
@@ -127,8 +131,8 @@ impl Tally {
             },
             None => TimeSpan { from: i64::MIN, to: i64::MAX, is_all: true },
         };
-        let asked = options.by.iter().map(|it| Table::new(*it, true));
-        let always = ALWAYS.iter().filter(|it| !options.by.contains(it)).map(|it| Table::new(*it, false));
+        let asked = options.by.iter().map(|it| Rows::new(*it, true));
+        let always = ALWAYS.iter().filter(|it| !options.by.contains(it)).map(|it| Rows::new(*it, false));
         Tally {
             window,
             zone: options.zone.clone(),
@@ -136,7 +140,9 @@ impl Tally {
             breaks_down_all: !options.by.is_empty(),
 
             statuses: options.statuses.clone(),
-            endings: Endings::default(),
+            endings: Table::default(),
+            entries: Table::default(),
+            heads: Table::default(),
             names: Names::default(),
             sums: Sums::default(),
             request_time: Sketch::default(),
@@ -218,18 +224,27 @@ impl Tally {
             self.work_out();
         }
         let wanted = self.wants(setting.status);
-        let ending = Ending::new(bytes, addr, status, setting, &mut self.names, wanted);
-        self.endings.insert(ending)
+        let lists = Lists { addr: addr.of(bytes), status: status.of(bytes), ..Lists::default() };
+        let ending = Ending::new(&lists, setting, &mut self.names, wanted);
+        self.endings.insert(bytes, addr, status, setting.bits(), ending)
     }
 
     fn wants(&self, status: u16) -> bool {
         self.statuses.as_ref().is_none_or(|it| it.0.iter().any(|(from, to)| (*from..=*to).contains(&status)))
     }
 
-    /// Adds what the endings say to the sums.
-    fn work_out(&mut self) {
+    /// Adds what endings and entries say to the sums.
+    pub(crate) fn work_out(&mut self) {
         for ending in self.endings.take() {
-            self.sums.add(&ending);
+            self.sums.add(&ending.value);
+        }
+        for it in self.entries.take().into_iter().map(|it| it.value).filter(|it| it.count > 0) {
+            self.levels[it.level as usize] += it.count;
+            if it.first_at > it.last_at {
+                continue;
+            }
+            let to = self.symptoms.entry((it.symptom, it.upstream)).or_insert((0, it.first_at, it.last_at));
+            *to = (to.0 + it.count, to.1.min(it.first_at), to.2.max(it.last_at));
         }
     }
 
@@ -248,15 +263,15 @@ impl Tally {
         if let Some(at) = at {
             (ending.first_at, ending.last_at) = (at, at);
         }
-        let micros = |seconds: f64| (seconds * 1e6).round() as u64;
+        let millis = |seconds: f64| (seconds * 1e3).round() as u64;
         ending.slowest = request_time.unwrap_or(0);
         for (it, told) in tries.iter().zip(&ending.tries) {
             let upstream = self.sums.upstream(told.upstream);
             if let Some(seconds) = it.connect_time {
-                upstream.connect_time.add(micros(seconds));
+                upstream.connect_time.add(millis(seconds));
             }
             if let Some(seconds) = it.response_time {
-                upstream.response_time.add(micros(seconds));
+                upstream.response_time.add(millis(seconds));
             }
         }
         self.sums.add(&ending);
@@ -410,7 +425,7 @@ impl Tally {
             upstreams,
             symptoms,
             events,
-            breakdowns: self.tables.into_iter().map(Table::into_breakdown).collect(),
+            breakdowns: self.tables.into_iter().map(Rows::into_breakdown).collect(),
         };
         (traffic, kept)
     }
@@ -493,7 +508,7 @@ impl Tally {
                     count: it.count,
                     first_at: at.map(|it| time_of(it.0)),
                     last_at: at.map(|it| time_of(it.1)),
-                    slowest_seconds: (it.slowest > 0).then_some(it.slowest as f64 / 1e6),
+                    slowest_seconds: (it.slowest > 0).then_some(it.slowest as f64 / 1e3),
                 }
             })
             .collect();

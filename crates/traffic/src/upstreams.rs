@@ -1,20 +1,16 @@
 //! What became of requests at their upstreams.
 //!
 //! Most requests of a log end in one of few ways: the same upstream, the same status of the try, the same status for the
-//! client. Each such ending is an [`Ending`], found by the bytes of the line, and counted there; what it says of
-//! statuses, tries and upstreams is worked out once, at the end.
+//! client. Each such ending is an [`Ending`], found by the bytes of the line ([`crate::table`]), and counted there; what it
+//! says of statuses, tries and upstreams is worked out once, at the end.
 
 use std::collections::{BTreeMap, HashMap};
 
 use nginx_logs::access::{Attempt, Escape, Lists};
-use nginx_logs::split::{Span, load, load_short};
+use nginx_logs::error::Level;
 
 use crate::sketch::Sketch;
 
-/// Endings that are told apart at a time; beyond them they are worked out and forgotten.
-const MOST_ENDINGS: usize = 8_192;
-/// Slots of the table that finds them.
-const SLOTS: usize = MOST_ENDINGS * 2;
 /// Addresses that are told apart. A group of more servers is rare, and clients cannot invent addresses.
 const MOST_UPSTREAMS: usize = 4_096;
 /// What further ones are counted as.
@@ -35,16 +31,23 @@ pub struct Setting {
     pub tells_upstream: bool,
 }
 
+impl Setting {
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        u64::from(self.status)
+            | u64::from(self.source) << 16
+            | (self.escape as u64) << 48
+            | u64::from(self.tells_upstream) << 50
+    }
+}
+
 /// Requests that ended in the same way.
 #[derive(Debug)]
 pub struct Ending {
-    /// The same for the same ending, whoever found it.
-    pub hash: u64,
     setting: Setting,
-    /// `$upstream_addr`, and behind it `$upstream_status`.
-    lists: Box<[u8]>,
-    addr_length: usize,
     pub tries: Vec<Try>,
+    /// How many tries.
+    pub tried: usize,
     /// The upstream of the last try.
     pub last: u32,
     pub status: Option<u16>,
@@ -55,9 +58,9 @@ pub struct Ending {
     pub count: u64,
     pub first_at: i64,
     pub last_at: i64,
-    /// The longest try, or request, in microseconds.
+    /// The longest try, or request, in milliseconds.
     pub slowest: u64,
-    /// From which minute on a line is worth keeping as an example of what goes well, and before which time.
+    /// From which time on a line is worth keeping as an example of what goes well, and before which time.
     pub example: (i64, i64),
 }
 
@@ -114,109 +117,13 @@ impl Names {
     }
 }
 
-/// The endings of late, and where to find them.
-#[derive(Debug, Default)]
-pub struct Endings {
-    /// Numbers plus one; empty as long as there are none.
-    slots: Vec<u32>,
-    pub all: Vec<Ending>,
-}
-
-impl Endings {
-    /// The number of a line's ending, if there is one already.
-    #[inline(always)]
-    pub fn find(&self, bytes: &[u8], addr: Span, status: Span, setting: Setting) -> Option<usize> {
-        let hash = hash(bytes, addr, status, setting);
-        let mut slot = hash as usize % SLOTS;
-        loop {
-            let index = (*self.slots.get(slot)? as usize).checked_sub(1)?;
-            if let Some(ending) = self.all.get(index)
-                && ending.hash == hash
-                && ending.is(bytes, addr, status, setting)
-            {
-                return Some(index);
-            }
-            slot = (slot + 1) % SLOTS;
-        }
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.all.len() >= MOST_ENDINGS
-    }
-
-    pub fn insert(&mut self, ending: Ending) -> usize {
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, 0);
-        }
-        let mut slot = ending.hash as usize % SLOTS;
-        while self.slots[slot] > 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        self.all.push(ending);
-        self.slots[slot] = self.all.len() as u32;
-        self.all.len() - 1
-    }
-
-    /// Empties it.
-    pub fn take(&mut self) -> Vec<Ending> {
-        self.slots.clear();
-        std::mem::take(&mut self.all)
-    }
-}
-
-#[inline(always)]
-fn mix(hash: u64, word: u64) -> u64 {
-    let product = u128::from(hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    (product >> 64) as u64 ^ product as u64
-}
-
-#[inline(always)]
-fn hash_of(bytes: &[u8], span: Span, mut hash: u64) -> u64 {
-    let length = span.len();
-    if length <= 8 {
-        return mix(hash, load_short(bytes, span));
-    }
-    let mut at = span.start;
-    while at + 8 < span.end {
-        hash = mix(hash, load(bytes, at));
-        at += 8;
-    }
-    mix(hash, load(bytes, span.end - 8))
-}
-
-#[inline(always)]
-fn hash(bytes: &[u8], addr: Span, status: Span, setting: Setting) -> u64 {
-    let seed = u64::from(setting.status)
-        | u64::from(setting.source) << 16
-        | (setting.escape as u64) << 48
-        | u64::from(setting.tells_upstream) << 50;
-    let seed = mix(seed ^ 0x2545_f491_4f6c_dd1d, (addr.len() as u64) << 32 | status.len() as u64);
-    hash_of(bytes, status, hash_of(bytes, addr, seed))
-}
-
 impl Ending {
     /// Works out what a line says. The lists fit their variables.
-    pub fn new(
-        bytes: &[u8],
-        addr: Span,
-        status: Span,
-        setting: Setting,
-        names: &mut Names,
-        wanted: bool,
-    ) -> Ending {
-        let lists = Lists { addr: addr.of(bytes), status: status.of(bytes), ..Lists::default() };
-        let tries = lists.tries(setting.escape);
-        Ending {
-            hash: hash(bytes, addr, status, setting),
-            setting,
-            lists: [lists.addr, lists.status].concat().into(),
-            addr_length: lists.addr.len(),
-            wanted,
-            ..Ending::of(&tries, setting, names)
-        }
+    pub fn new(lists: &Lists<'_>, setting: Setting, names: &mut Names, wanted: bool) -> Ending {
+        Ending { wanted, ..Ending::of(&lists.tries(setting.escape), setting, names) }
     }
 
-    /// One that no line is compared with.
+    /// What the tries say.
     pub fn of(tries: &[Attempt], setting: Setting, names: &mut Names) -> Ending {
         let tries: Vec<Try> = tries
             .iter()
@@ -230,10 +137,8 @@ impl Ending {
         let failed = status.is_some_and(is_failure);
         let retried = (0..tries.len()).any(|it| was_made_good(&tries, it));
         Ending {
-            hash: 0,
             setting,
-            lists: Box::default(),
-            addr_length: 0,
+            tried: tries.len(),
             last: tries.last().map_or(NONE, |it| it.upstream),
             tries,
             status,
@@ -248,12 +153,6 @@ impl Ending {
         }
     }
 
-    #[inline(always)]
-    fn is(&self, bytes: &[u8], addr: Span, status: Span, setting: Setting) -> bool {
-        let Some((a, s)) = self.lists.split_at_checked(self.addr_length) else { return false };
-        self.setting == setting && equal(a, bytes, addr) && equal(s, bytes, status)
-    }
-
     pub fn source(&self) -> usize {
         self.setting.source as usize
     }
@@ -261,27 +160,6 @@ impl Ending {
     pub fn tells_upstream(&self) -> bool {
         self.setting.tells_upstream
     }
-}
-
-/// Compares without a call for the short ones.
-#[inline(always)]
-fn equal(known: &[u8], bytes: &[u8], span: Span) -> bool {
-    let length = span.len();
-    if known.len() != length {
-        return false;
-    }
-    if length < 8 {
-        let whole = Span { start: 0, end: length as u32 };
-        return load_short(known, whole) == load_short(bytes, span);
-    }
-    let mut at = 0;
-    while at + 8 < length as u32 {
-        if load(known, at) != load(bytes, span.start + at) {
-            return false;
-        }
-        at += 8;
-    }
-    load(known, length as u32 - 8) == load(bytes, span.end - 8)
 }
 
 /// Whether a try failed and there was another one: nginx asks the next server only then. Behind an internal redirect
@@ -418,10 +296,15 @@ pub fn add_all<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
     }
 }
 
-/// A number for what lines tell, the same whoever reads them.
-pub fn hash_bytes(parts: &[&[u8]]) -> u64 {
-    parts.iter().fold(0x2545_f491_4f6c_dd1d, |hash, it| {
-        let whole = Span { start: 0, end: it.len() as u32 };
-        hash_of(it, whole, mix(hash, it.len() as u64))
-    })
+/// Entries of an error log that say the same of the same peer and server.
+#[derive(Debug)]
+pub struct Entries {
+    pub level: Level,
+    pub symptom: u8,
+    pub upstream: u32,
+    /// Where their lines are kept.
+    pub kept: Option<usize>,
+    pub count: u64,
+    pub first_at: i64,
+    pub last_at: i64,
 }
