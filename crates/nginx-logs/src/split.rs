@@ -211,15 +211,15 @@ impl Splitter {
         }
     }
 
-    /// Hands out each line of the block, which has less than 4 GiB: where it stands without its line feed, and its fields,
+    /// Hands out each line of the block: the rest of the block, where the line stands in it without its line feed, and its fields,
     /// or none if `parse` must be asked. It must be asked as well if one of the caller's own fields does not fit its variable.
     /// Says how many lines there were.
     #[inline(always)]
-    pub fn each_line(
+    pub fn each_line<'b>(
         &self,
-        bytes: &[u8],
+        bytes: &'b [u8],
         scratch: &mut Scratch,
-        mut take: impl FnMut(Span, Option<&Fields>),
+        mut take: impl FnMut(&'b [u8], Span, Option<&Fields>),
     ) -> u64 {
         let marked = match self.escape {
             Escape::Json => Marked::Bytes(b'"', b'\\'),
@@ -231,12 +231,11 @@ impl Splitter {
         while offset < bytes.len() {
             let rest = &bytes[offset..];
             let window = window(rest);
-            let shift = offset as u32;
             offset += window.len();
             if window.len() > LONGEST_BYTES {
                 lines += 1;
-                let end = shift + window.strip_suffix(b"\n").unwrap_or(window).len() as u32;
-                take(Span { start: shift, end }, None);
+                let end = window.strip_suffix(b"\n").unwrap_or(window).len() as u32;
+                take(rest, Span { start: 0, end }, None);
                 continue;
             }
             // Behind the mark of the window's beginning.
@@ -276,16 +275,12 @@ impl Splitter {
                         (marks[length], self.split_odd(rest, marks, &mut fields))
                     }
                 };
-                let whole = Span { start: shift + start, end: shift + end - 1 };
+                let whole = Span { start, end: end - 1 };
                 if !is_split {
-                    take(whole, None);
+                    take(rest, whole, None);
                     continue;
                 }
-                for field in &mut fields {
-                    field.start = field.start.wrapping_add(shift);
-                    field.end = field.end.wrapping_add(shift);
-                }
-                take(whole, Some(&fields));
+                take(rest, whole, Some(&fields));
             }
         }
         lines
@@ -358,6 +353,18 @@ impl Splitter {
         }
         self.split(bytes, &clean, fields)
     }
+}
+
+/// As [`Splitter::each_line`], for lines that cannot be split.
+pub fn each_line<'b>(bytes: &'b [u8], mut take: impl FnMut(&'b [u8], Span, Option<&Fields>)) -> u64 {
+    let (mut rest, mut lines) = (bytes, 0);
+    while !rest.is_empty() {
+        let (end, next) = memchr::memchr(b'\n', rest).map_or((rest.len(), rest.len()), |at| (at, at + 1));
+        take(rest, Span { start: 0, end: end as u32 }, None);
+        rest = &rest[next..];
+        lines += 1;
+    }
+    lines
 }
 
 /// Whether the mark is that of a line's end.

@@ -83,7 +83,7 @@ fn agree(format: &Format, bytes: &[u8], asked: &[&str], own: usize) -> (u64, u64
         format.parts.iter().find(|it| it.variable.as_deref() == Some(name)).map_or(Shape::Any, |it| it.shape)
     };
     let (mut seen, mut split) = (Vec::new(), 0);
-    let lines = splitter.each_line(bytes, &mut Scratch::default(), |whole, fields| {
+    let lines = splitter.each_line(bytes, &mut Scratch::default(), |bytes, whole, fields| {
         let line = whole.of(bytes);
         seen.push(line.to_vec());
         let Some(fields) = fields else { return };

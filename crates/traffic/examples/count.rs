@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nginx_logs::access::{Escape, Format};
-use nginx_logs::{Block, Shape};
+use nginx_logs::error::time_of_line;
+use nginx_logs::{Block, Kind, Shape};
 use traffic::{By, Options, Scanner, Tally};
 
 const BLOCK_BYTES: usize = 256 << 10;
@@ -34,11 +35,13 @@ fn main() -> std::io::Result<()> {
         let file = File::open(name)?;
         let mut sample = vec![0; 64 << 10];
         let length = file.read_at(&mut sample, 0)?;
-        let scanner = Scanner::new(Shape::detect(&sample[..length], &formats), &options);
+        let shape = Shape::detect(&sample[..length], &formats);
+        let errors = shape.kinds.contains(&Kind::Error);
+        let scanner = Scanner::new(shape, &options);
         let size = file.metadata()?.len();
         let next = AtomicU64::new(0);
         let tallies = std::thread::scope(|scope| {
-            let work = || count(&file, size, source, &scanner, &next, &options);
+            let work = || count(&file, (size, errors), source, &scanner, &next, &options);
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(|it| it.join().expect("no panic")).collect::<Vec<_>>()
         });
@@ -57,10 +60,18 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
+/// The first beginning of a line behind a place; in an error log, of one that begins an entry.
+fn begin_of_line(bytes: &[u8], from: usize, errors: bool) -> usize {
+    let feeds = (from..bytes.len()).filter(|it| bytes[*it] == b'\n').map(|it| it + 1);
+    let mut begins =
+        feeds.filter(|it| !errors || *it == bytes.len() || time_of_line(&bytes[*it..]).is_some());
+    begins.next().unwrap_or(bytes.len())
+}
+
 /// Takes one part after the other. A line belongs to the part that it begins in.
 fn count(
     file: &File,
-    size: u64,
+    (size, errors): (u64, bool),
     source: usize,
     scanner: &Scanner,
     next: &AtomicU64,
@@ -80,21 +91,10 @@ fn count(
         while let Ok(read @ 1..) = file.read_at(&mut buffer[length..], begin + length as u64) {
             length += read;
         }
-        let skipped = match from {
-            0 => 0,
-            _ => buffer[..length].iter().position(|it| *it == b'\n').map_or(length, |at| at + 1),
-        };
+        let read = &buffer[..length];
+        let skipped = if from == 0 { 0 } else { begin_of_line(read, 0, errors) };
         let to = (from + BLOCK_BYTES as u64 - begin) as usize;
-        let end = match length > to {
-            true => {
-                to - 1
-                    + buffer[to - 1..length]
-                        .iter()
-                        .position(|it| *it == b'\n')
-                        .map_or(length - to + 1, |at| at + 1)
-            }
-            false => length,
-        };
+        let end = if length > to { begin_of_line(read, to - 1, errors) } else { length };
         let bytes = buffer.get(skipped..end).unwrap_or_default();
         scanner.scan(&Block { source, index, offset: begin + skipped as u64, bytes }, &mut tally);
     }

@@ -6,16 +6,15 @@ use nginx_logs::reason::{Reason, Signs};
 use nginx_logs::split::{Fields, Span, Splitter};
 
 use crate::By;
+use crate::breakdown::Rows;
 use crate::clock::Form;
 use crate::kept::{Place, Sort};
 use crate::number::{is_undefined, millis, number, status};
 use crate::pattern::{fold, path_of, request_of};
 use crate::steps::add;
+use crate::table::hash_text;
 use crate::tally::Tally;
 use crate::upstreams::{Ending, Setting};
-
-/// How far apart examples of the same are at least, in microseconds.
-const HOUR: i64 = 3_600_000_000;
 
 /// The variables that are looked at, by their place in the fields. Those up to `OWN` are checked here, as they are read.
 const NAMES: [&str; 17] = [
@@ -48,8 +47,8 @@ const RESPONSE_TIME: usize = 7;
 const HEADER_TIME: usize = 8;
 const OWN: usize = 8;
 const REQUEST: usize = 9;
+const URLS: [usize; 3] = [9, 11, 12];
 const METHOD: usize = 10;
-const URIS: [usize; 2] = [11, 12];
 const CLIENT: usize = 13;
 const SERVERS: [usize; 3] = [14, 15, 16];
 
@@ -100,6 +99,12 @@ impl Plan {
 
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// The same without the fast way, to compare them.
+    #[cfg(test)]
+    pub fn slow(self) -> Plan {
+        Plan { splitter: None, ..self }
     }
 
     pub fn splitter(&self) -> Option<&Splitter> {
@@ -248,11 +253,9 @@ impl Plan {
             if worth_keeping {
                 let sort = Sort { source: here.place.source, kind: here.kind, tells };
                 tally.keeper.keep(sort, at, here.place, here.whole.of(bytes));
-            } else if at >= ending.example.0 || at < ending.example.1 {
+            } else if ending.examples.wants(at) {
                 let sort = Sort { source: here.place.source, kind: here.kind, tells };
-                let next_hour = at.div_euclid(HOUR).saturating_add(1).saturating_mul(HOUR);
-                ending.example.0 = ending.example.0.max(next_hour);
-                ending.example.1 = ending.example.1.min(at);
+                ending.examples.add(at);
                 tally.keeper.show(sort, at, here.place, here.whole.of(bytes));
             }
         }
@@ -273,7 +276,6 @@ impl Plan {
     }
 
     /// Counts a request in each breakdown.
-    #[cold]
     fn break_down(
         &self,
         fields: &Fields,
@@ -287,19 +289,16 @@ impl Plan {
         let value = |field: usize| fields[field].of(bytes);
         let is_told = |it: &[u8]| !it.is_empty() && it != b"-";
         let Ending { failed, last, .. } = tally.endings.cells[found].value;
-        let request = request_of(value(REQUEST));
         let mut tables = std::mem::take(&mut tally.tables);
         for table in tables.iter_mut().filter(|it| it.of_all || failed) {
             let code;
             let key: &[u8] = match table.by {
                 By::Url => {
-                    let uri =
-                        request.map(|it| it.1).or_else(|| URIS.map(value).into_iter().find(|it| is_told(it)));
-                    let Some(uri) = uri.filter(|it| is_told(it)) else { continue };
-                    fold(path_of(uri), &mut tally.pattern);
-                    &tally.pattern
+                    let span = URLS.map(|it| fields[it]).into_iter().find(|it| is_told(it.of(bytes)));
+                    self.count_url(span.unwrap_or_default(), bytes, table, tally, given, at);
+                    continue;
                 }
-                By::Method => request.map_or(value(METHOD), |it| it.0),
+                By::Method => request_of(value(REQUEST)).map_or(value(METHOD), |it| it.0),
                 By::Client => value(CLIENT),
                 By::Server => SERVERS.map(value).into_iter().find(|it| is_told(it)).unwrap_or_default(),
                 By::Status => value(STATUS),
@@ -322,10 +321,41 @@ impl Plan {
                 By::Upstream | By::Location | By::Symptom => continue,
             };
             if !key.is_empty() {
-                table.count(key, given, at, tally.most_keys);
+                let row = table.row(key, tally.most_keys);
+                table.count(row, given, at);
             }
         }
         tally.tables = tables;
+    }
+
+    /// Counts a request by the pattern of its URL, which stands in a request line or alone.
+    #[inline(always)]
+    fn count_url(
+        &self,
+        line: Span,
+        bytes: &[u8],
+        table: &mut Rows,
+        tally: &mut Tally,
+        given: Option<u16>,
+        at: Option<i64>,
+    ) {
+        let text = line.of(bytes);
+        let uri = request_of(text).map_or(text, |it| it.1);
+        let path = path_of(uri);
+        if path.is_empty() {
+            return;
+        }
+        let whole = Span { start: 0, end: path.len() as u32 };
+        let hashes = (hash_text(path, whole, 1), hash_text(path, whole, 2));
+        let row = table.recent(hashes).or_else(|| {
+            fold(path, &mut tally.pattern);
+            let row = table.row(&tally.pattern, tally.most_keys);
+            if let Some(row) = row {
+                table.remember(hashes, row);
+            }
+            row
+        });
+        table.count(row, given, at);
     }
 }
 

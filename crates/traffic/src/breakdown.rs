@@ -30,9 +30,16 @@ pub struct Rows {
     pub by: By,
     /// Every request is counted, else only failed ones.
     pub of_all: bool,
-    rows: HashMap<Box<[u8]>, Counts>,
+    /// Where the row of a value is.
+    index: HashMap<Box<[u8]>, usize>,
+    rows: Vec<Counts>,
     not_told_apart: u64,
+    /// Rows found of late, by two hashes of what a line has: the row's value may take time to make of it.
+    recent: Vec<(u64, u64, usize)>,
 }
+
+/// Places for rows found of late.
+const RECENT: usize = 1 << 14;
 
 impl By {
     pub fn name(self) -> &'static str {
@@ -52,20 +59,42 @@ impl By {
 
 impl Rows {
     pub fn new(by: By, of_all: bool) -> Rows {
-        Rows { by, of_all, rows: HashMap::new(), not_told_apart: 0 }
+        Rows { by, of_all, index: HashMap::new(), rows: Vec::new(), not_told_apart: 0, recent: Vec::new() }
     }
 
-    /// Counts a request with that value; the status is that of a request that has one.
-    pub fn count(&mut self, key: &[u8], status: Option<u16>, at: Option<i64>, most_keys: usize) {
+    /// The row of a value; none if there are too many.
+    pub fn row(&mut self, key: &[u8], most_keys: usize) -> Option<usize> {
         let key = &key[..key.len().min(LONGEST_BYTES)];
-        if !self.rows.contains_key(key) {
-            if self.rows.len() >= most_keys {
-                self.not_told_apart += 1;
-                return;
-            }
-            self.rows.insert(key.into(), Counts::default());
+        if let Some(row) = self.index.get(key) {
+            return Some(*row);
         }
-        let Some(counts) = self.rows.get_mut(key) else { return };
+        if self.rows.len() >= most_keys {
+            return None;
+        }
+        self.index.insert(key.into(), self.rows.len());
+        self.rows.push(Counts::default());
+        Some(self.rows.len() - 1)
+    }
+
+    /// The row that such a text had when it was last asked for, unless that is too long ago.
+    pub fn recent(&self, hashes: (u64, u64)) -> Option<usize> {
+        let (a, b, row) = self.recent.get(hashes.0 as usize % RECENT)?;
+        (*row > 0 && (*a, *b) == hashes).then(|| row - 1)
+    }
+
+    pub fn remember(&mut self, hashes: (u64, u64), row: usize) {
+        if self.recent.is_empty() {
+            self.recent.resize(RECENT, (0, 0, 0));
+        }
+        self.recent[hashes.0 as usize % RECENT] = (hashes.0, hashes.1, row + 1);
+    }
+
+    /// Counts a request of a row; the status is that of a request that has one.
+    pub fn count(&mut self, row: Option<usize>, status: Option<u16>, at: Option<i64>) {
+        let Some(counts) = row.and_then(|it| self.rows.get_mut(it)) else {
+            self.not_told_apart += 1;
+            return;
+        };
         counts.requests += 1;
         if let Some(status) = status.filter(|it| is_failure(*it)) {
             counts.failed += 1;
@@ -77,7 +106,7 @@ impl Rows {
 
     /// Adds entries of a log that are no requests: each is a failure without a status.
     pub fn add_entries(&mut self, key: &[u8], count: u64, span: (i64, i64)) {
-        let counts = self.rows.entry(key.into()).or_default();
+        let Some(counts) = self.row(key, usize::MAX).and_then(|it| self.rows.get_mut(it)) else { return };
         counts.requests += count;
         counts.failed += count;
         counts.first_at = earlier(counts.first_at, Some(span.0));
@@ -86,12 +115,13 @@ impl Rows {
 
     pub fn merge(&mut self, other: Rows, most_keys: usize) {
         self.not_told_apart += other.not_told_apart;
-        for (key, counts) in other.rows {
-            if !self.rows.contains_key(&key) && self.rows.len() >= most_keys {
+        let mut rows = other.rows;
+        for (key, number) in other.index {
+            let counts = std::mem::take(&mut rows[number]);
+            let Some(to) = self.row(&key, most_keys).and_then(|it| self.rows.get_mut(it)) else {
                 self.not_told_apart += counts.requests;
                 continue;
-            }
-            let to = self.rows.entry(key).or_default();
+            };
             to.requests += counts.requests;
             to.failed += counts.failed;
             for (status, count) in counts.statuses {
@@ -103,7 +133,9 @@ impl Rows {
     }
 
     pub fn into_breakdown(self) -> Breakdown {
-        let mut rows: Vec<(Box<[u8]>, Counts)> = self.rows.into_iter().collect();
+        let mut all = self.rows;
+        let take = |(key, number): (Box<[u8]>, usize)| (key, std::mem::take(&mut all[number]));
+        let mut rows: Vec<(Box<[u8]>, Counts)> = self.index.into_iter().map(take).collect();
         rows.sort_unstable_by(|(a_key, a), (b_key, b)| {
             (b.failed, b.requests).cmp(&(a.failed, a.requests)).then_with(|| a_key.cmp(b_key))
         });

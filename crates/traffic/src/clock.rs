@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::{access_time, error};
 
-/// The minute of the last line: its time with the seconds taken out, and when it began.
+/// The minute of the last line: its time in words, the seconds taken out, and when it began.
 #[derive(Debug, Default)]
 struct Minute {
-    key: [u8; 32],
+    words: [u64; 4],
     begins_at: i64,
 }
 
@@ -71,17 +71,21 @@ impl Minute {
         text: &[u8; N],
         read: impl Fn(&[u8]) -> Option<Timestamp>,
     ) -> Option<i64> {
-        let mut key = [0; 32];
-        key[..N].copy_from_slice(text);
-        let (tens, ones) = (key[S].wrapping_sub(b'0'), key[S + 1].wrapping_sub(b'0'));
-        (key[S], key[S + 1]) = (0, 0);
+        let (tens, ones) = (text[S].wrapping_sub(b'0'), text[S + 1].wrapping_sub(b'0'));
         if tens > 5 || ones > 9 {
             return read(text).map(micros_of);
         }
         let seconds = i64::from(tens * 10 + ones) * 1_000_000;
-        if key != self.key {
+        // The last word overlaps the one before it.
+        let words = [0, 8, N - 16, N - 8].map(|at| {
+            let word = text[at..].first_chunk::<8>().map_or(0, |it| u64::from_le_bytes(*it));
+            let seconds =
+                [S, S + 1].map(|it| if (at..at + 8).contains(&it) { 0xff << (8 * (it - at)) } else { 0 });
+            word & !(seconds[0] | seconds[1])
+        });
+        if words != self.words {
             self.begins_at = micros_of(read(text)?) - seconds;
-            self.key = key;
+            self.words = words;
         }
         Some(self.begins_at + seconds)
     }

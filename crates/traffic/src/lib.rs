@@ -16,12 +16,14 @@ mod sketch;
 mod steps;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::carrier::tidy;
-use nginx_logs::split::Span;
+use nginx_logs::split::{Fields, Span, each_line};
 use nginx_logs::split_error::each_entry;
 use nginx_logs::{Block, Carried, Kind, Shape};
 use snapshot::{LogLines, Window};
@@ -100,9 +102,7 @@ impl Scanner {
     /// Adds the lines of a block; says how many lines there were.
     pub fn scan(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
         let lines = match (self.shape.plain(), self.plans.first()) {
-            (Some(Kind::Access(_)), Some(plan)) if plan.splitter().is_some() => {
-                self.scan_access(plan, block, tally)
-            }
+            (Some(Kind::Access(_)), Some(plan)) => self.scan_access(plan, block, tally),
             (Some(Kind::Error), _) => self.scan_errors(block, tally),
             _ => self.scan_lines(block, tally),
         };
@@ -110,21 +110,25 @@ impl Scanner {
         lines
     }
 
-    /// Lines of one format that can be split.
+    /// Lines of one format.
     fn scan_access(&self, plan: &Plan, block: &Block<'_>, tally: &mut Tally) -> u64 {
-        let Some(splitter) = plan.splitter() else { return 0 };
         let kind = tally.kind(&plan.kind());
         let mut scratch = std::mem::take(&mut tally.scratch);
-        let mut line = 0;
-        let lines = splitter.each_line(block.bytes, &mut scratch, |whole, fields| {
-            let place = place(block, whole.start as usize, line);
-            line += 1;
-            let here = Here { bytes: block.bytes, whole, place, kind, carried_at: None };
+        let mut lines = 0;
+        let take = |bytes, whole: Span, fields: Option<&Fields>| {
+            let offset = block.bytes.len() - <[u8]>::len(bytes) + whole.start as usize;
+            let place = place(block, offset, lines);
+            lines += 1;
+            let here = Here { bytes, whole, place, kind, carried_at: None };
             let is_counted = fields.is_some_and(|it| plan.count_split(it, here, tally));
-            if !is_counted && !plan.read(tidy(whole.of(block.bytes)), here, tally) {
-                tally.unparsed(whole.of(block.bytes), place);
+            if !is_counted && !plan.read(tidy(whole.of(bytes)), here, tally) {
+                tally.unparsed(whole.of(bytes), place);
             }
-        });
+        };
+        match plan.splitter() {
+            Some(splitter) => splitter.each_line(block.bytes, &mut scratch, take),
+            None => each_line(block.bytes, take),
+        };
         tally.scratch = scratch;
         tally.end_of_kind(block.source, kind);
         lines

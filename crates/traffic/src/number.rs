@@ -53,9 +53,10 @@ pub fn millis(bytes: &[u8], span: Span) -> Option<u64> {
             return eight_digits(digits);
         }
     }
-    any_millis(span.of(bytes))
+    if is_undefined(bytes, span) { None } else { any_millis(span.of(bytes)) }
 }
 
+#[cold]
 fn any_millis(text: &[u8]) -> Option<u64> {
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         Some(at) => (&text[..at], &text[at + 1..]),

@@ -34,7 +34,8 @@ pub fn read(
     let name = event.kind.name();
     tally.count_event(name, program.name(), at);
     let whole = Span { start: 0, end: name.len() as u32 };
-    let sort = Sort { source: here.place.source, kind: here.kind, tells: hash_text(name.as_bytes(), whole) };
+    let sort =
+        Sort { source: here.place.source, kind: here.kind, tells: hash_text(name.as_bytes(), whole, 0) };
     tally.keeper.keep(sort, at.unwrap_or_default(), here.place, line);
     true
 }

@@ -125,10 +125,10 @@ fn hash(bytes: &[u8], a: Span, b: Span, bits: u64) -> u64 {
     hash_of(bytes, b, hash_of(bytes, a, seed))
 }
 
-/// A number for a text, the same whoever reads it.
+/// A number for a text, the same whoever reads it, and another one for another seed.
 #[inline(always)]
-pub fn hash_text(bytes: &[u8], span: Span) -> u64 {
-    hash_of(bytes, span, 0x2545_f491_4f6c_dd1d ^ span.len() as u64)
+pub fn hash_text(bytes: &[u8], span: Span, seed: u64) -> u64 {
+    hash_of(bytes, span, seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ span.len() as u64)
 }
 
 /// Compares without a call.

@@ -60,8 +60,34 @@ pub struct Ending {
     pub last_at: i64,
     /// The longest try, or request, in milliseconds.
     pub slowest: u64,
-    /// From which time on a line is worth keeping as an example of what goes well, and before which time.
-    pub example: (i64, i64),
+    pub examples: Examples,
+}
+
+/// The times of the lines that are kept as examples of what went well: the first one, and the first of the last hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Examples {
+    first: i64,
+    hour: i64,
+    last: i64,
+}
+
+const HOUR: i64 = 3_600_000_000;
+
+impl Examples {
+    /// Whether a line of that time may take the place of one.
+    #[inline(always)]
+    pub fn wants(&self, at: i64) -> bool {
+        at <= self.first || at >= self.hour && (at <= self.last || at >= self.hour.saturating_add(HOUR))
+    }
+
+    pub fn add(&mut self, at: i64) {
+        let hour = at.div_euclid(HOUR).saturating_mul(HOUR);
+        self.first = self.first.min(at);
+        if hour >= self.hour {
+            self.last = if hour > self.hour { at } else { self.last.min(at) };
+            self.hour = hour;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +175,7 @@ impl Ending {
             first_at: i64::MAX,
             last_at: i64::MIN,
             slowest: 0,
-            example: (i64::MIN, i64::MAX),
+            examples: Examples { first: i64::MAX, hour: i64::MIN, last: i64::MAX },
         }
     }
 
