@@ -177,7 +177,8 @@ fn of_a_span_every_line_is_read_and_little_else() {
         ask.formats = vec![format.clone()];
         ask.since = "2026-05-02T18:00:00Z".parse().ok();
         ask.until = "2026-05-02T18:15:00Z".parse().ok();
-        let (input, _) = open(&ask);
+        let (mut input, _) = open(&ask);
+        input.cache = Some(folder.path().join("cache"));
         let work = |_: &mut (), block: &Block<'_>| {
             block
                 .bytes
