@@ -7,7 +7,7 @@ mod clock;
 mod gzip;
 mod index;
 mod names;
-mod packing;
+pub(crate) mod packing;
 mod parts;
 mod pipe;
 pub(crate) mod rotated;
@@ -29,7 +29,7 @@ use clock::{Clock, Span};
 use gzip::{Gzip, inflater_at};
 use index::Index;
 use packing::Packing;
-use parts::{Plain, Stream};
+use parts::{BLOCK_BYTES, Plain, Stream};
 use threads::Part;
 
 /// What is looked at of a log to find out what it is.
@@ -58,6 +58,7 @@ pub struct Input {
     span: Span,
     /// Where indexes of packed files are kept, if anywhere.
     cache: Option<PathBuf>,
+    block_bytes: usize,
 }
 
 /// One log, or one part of a rotated one.
@@ -130,7 +131,13 @@ pub struct Unreadable {
 /// Finds the logs and what each is. Those that cannot be read are in the second list.
 pub fn open(ask: &Ask) -> (Input, Vec<Unreadable>) {
     let span = Span { since: ask.since, until: ask.until, zone: ask.zone.clone(), now: Timestamp::now() };
-    let mut input = Input { sources: Vec::new(), passed_over: Vec::new(), span, cache: index::folder() };
+    let mut input = Input {
+        sources: Vec::new(),
+        passed_over: Vec::new(),
+        span,
+        cache: index::folder(),
+        block_bytes: BLOCK_BYTES,
+    };
     let mut unreadable = Vec::new();
     for name in names::find(ask, &mut unreadable) {
         match name.open(ask, &input.span) {
@@ -184,42 +191,41 @@ impl Input {
 impl Source {
     /// Opens it for reading.
     fn part<'a>(&'a self, input: &'a Input, progress: &'a Progress) -> io::Result<Part<'a>> {
-        let span = &input.span;
-        let clock = Clock { shape: &self.shape, span };
-        let asked = (span.since.is_some() || span.until.is_some()).then_some(clock);
-        let counted = |inner| Counted { inner, done_bytes: &progress.done_bytes };
-        Ok(match &self.from {
-            From::Plain { path, start, end } => Part::Plain(Plain::new(File::open(path)?, *start, *end)),
+        let clock = Clock { shape: &self.shape, span: &input.span };
+        let asked = (input.span.since.is_some() || input.span.until.is_some()).then_some(clock);
+        let stream = |reader, offset, clock, index| {
+            Part::Stream(Stream::new(reader, offset, clock, index, input.block_bytes))
+        };
+        match &self.from {
+            From::Plain { path, start, end } => {
+                Ok(Part::Plain(Plain::new(File::open(path)?, *start, *end, input.block_bytes)))
+            }
             From::Packed { path, .. } => {
                 let mut file = File::open(path)?;
                 let cache = input.cache.as_ref().filter(|_| self.packing == Packing::Gzip.name());
                 let index = cache.and_then(|it| Index::within(it, &file));
-                let place = index.as_ref().and_then(|it| it.last_before(|latest| clock.is_before(latest)));
-                if let (Some(index), Some(place)) = (&index, place)
+                // The index wants to know the time of every block.
+                let asked = asked.or(index.is_some().then_some(clock));
+                let counted = |file| Counted { inner: file, done_bytes: &progress.done_bytes };
+                if let Some(index) = &index
+                    && let Some(place) = index.last_before(|latest| clock.is_before(latest))
                     && let Some(inflate) = inflater_at(&file, &place)
                 {
                     file.seek(SeekFrom::Start(place.packed))?;
                     progress.done_bytes.fetch_add(place.packed, Ordering::Relaxed);
                     let reader = Gzip::resume(counted(file), index.clone(), &place, inflate);
-                    return Ok(Part::Stream(Stream::new(
-                        Box::new(reader),
-                        place.text,
-                        asked,
-                        Some(index.clone()),
-                    )));
+                    return Ok(stream(Box::new(reader), place.text, asked, Some(index.clone())));
                 }
-                // The index needs the time of every block.
-                let clock = asked.or(index.is_some().then_some(clock));
                 let (_, text) = packing::text_of(counted(file), index.clone())?;
-                Part::Stream(Stream::new(text, 0, clock, index))
+                Ok(stream(text, 0, asked, index))
             }
             From::Pipe(pipe) => {
                 let pipe = pipe.lock().unwrap_or_else(|it| it.into_inner()).take();
                 let pipe = pipe.ok_or_else(|| io::Error::other("it can be read once only"))?;
                 let counted = Counted { inner: pipe.until(&progress.stop), done_bytes: &progress.done_bytes };
-                Part::Stream(Stream::new(packing::text_of(counted, None)?.1, 0, asked, None))
+                Ok(stream(packing::text_of(counted, None)?.1, 0, asked, None))
             }
-        })
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use super::window::data_from;
 
 /// How long a block is, more or less: long enough that handing it over costs nothing, short enough for the caches.
 pub const BLOCK_BYTES: usize = 512 << 10;
-/// A line that is longer is cut.
-pub const LONGEST_LINE_BYTES: usize = 16 << 20;
+/// A line that is longer than so many blocks, 16 MiB, is cut.
+const LONGEST_LINE_BLOCKS: usize = 32;
 
 /// What comes next of a source.
 pub enum Next {
@@ -49,6 +49,7 @@ pub struct Span {
 
 /// A plain file, whose blocks several threads can read.
 pub struct Plain {
+    block_bytes: usize,
     file: Arc<File>,
     position: u64,
     start: u64,
@@ -59,8 +60,17 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn new(file: File, start: u64, end: u64) -> Plain {
-        Plain { file: Arc::new(file), position: start, start, end, index: 0, probe: Vec::new(), torn: 0 }
+    pub fn new(file: File, start: u64, end: u64, block_bytes: usize) -> Plain {
+        Plain {
+            block_bytes,
+            file: Arc::new(file),
+            position: start,
+            start,
+            end,
+            index: 0,
+            probe: Vec::new(),
+            torn: 0,
+        }
     }
 
     /// The next block: only its end is looked at here, so that threads do not wait for each other.
@@ -89,7 +99,7 @@ impl Plain {
     /// Goes on behind a hole that is larger than a block: there is nothing in it but zeros, and it costs no room on the disk.
     fn skip_hole(&mut self) {
         if let Some(data) = data_from(&self.file, self.position)
-            && data > self.position + BLOCK_BYTES as u64
+            && data > self.position + self.block_bytes as u64
         {
             self.position = data.min(self.end - 1);
         }
@@ -97,13 +107,13 @@ impl Plain {
 
     fn block_end(&mut self, shape: &Shape) -> io::Result<u64> {
         let left = self.end - self.position;
-        if left <= (BLOCK_BYTES + BLOCK_BYTES / 4) as u64 {
+        if left <= (self.block_bytes + self.block_bytes / 4) as u64 {
             return Ok(self.end);
         }
         self.skip_hole();
         let left = self.end - self.position;
         // The last cut before the usual length; for lines that are longer than usual further on.
-        let mut length = BLOCK_BYTES as u64;
+        let mut length = self.block_bytes as u64;
         loop {
             for part in [shape.cut_bytes() as u64, length] {
                 let from = self.position + length - part.min(length);
@@ -119,7 +129,7 @@ impl Plain {
             if length == left {
                 return Ok(self.end);
             }
-            if length >= LONGEST_LINE_BYTES as u64 {
+            if length >= (self.block_bytes * LONGEST_LINE_BLOCKS) as u64 {
                 self.torn += 1;
                 return Ok(self.position + length);
             }
@@ -144,6 +154,7 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
 
 /// What can only be read from its beginning on: packed files, pipes.
 pub struct Stream<'a> {
+    block_bytes: usize,
     reader: Box<dyn Read + Send + 'a>,
     /// What was read behind the last block.
     rest: Vec<u8>,
@@ -169,9 +180,11 @@ impl<'a> Stream<'a> {
         offset: u64,
         clock: Option<Clock<'a>>,
         index: Option<Index>,
+        block_bytes: usize,
     ) -> Stream<'a> {
         let (rest, block, torn, ended, latest) = (Vec::new(), 0, 0, None, None);
         Stream {
+            block_bytes,
             reader,
             rest,
             offset,
@@ -217,7 +230,7 @@ impl<'a> Stream<'a> {
     /// Fills the buffer and says how much of it is a block; 0 at the end, `None` where nothing comes just now.
     fn read_block(&mut self, shape: &Shape, buffer: &mut Vec<u8>) -> Option<usize> {
         let mut filled = self.rest.len();
-        let mut length = BLOCK_BYTES.max(filled);
+        let mut length = self.block_bytes.max(filled);
         buffer.resize(buffer.len().max(length), 0);
         buffer[..filled].copy_from_slice(&self.rest);
         let cut = loop {
@@ -232,7 +245,7 @@ impl<'a> Stream<'a> {
                 self.keep(&buffer[..filled]);
                 return None;
             }
-            if length >= LONGEST_LINE_BYTES {
+            if length >= self.block_bytes * LONGEST_LINE_BLOCKS {
                 self.torn += 1;
                 break filled;
             }
@@ -277,7 +290,6 @@ impl Drop for Stream<'_> {
     }
 }
 
-fn torn(lines: u64) -> Option<String> {
-    (lines > 0)
-        .then(|| format!("{lines} lines were longer than {} MiB and were cut", LONGEST_LINE_BYTES >> 20))
+fn torn(places: u64) -> Option<String> {
+    (places > 0).then(|| format!("lines longer than 16 MiB were cut, at {places} places"))
 }

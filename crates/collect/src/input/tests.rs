@@ -1,4 +1,6 @@
 use std::io::Write;
+
+use proptest::prelude::*;
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -249,4 +251,50 @@ fn a_directory_gives_its_logs_and_passes_over_the_rest() {
         .link("loop", ".");
     let (input, unreadable) = open(&ask(&[folder.path().display().to_string()]));
     assert_eq!((input.sources().len(), input.passed_over().len(), unreadable.len()), (2, 1, 0));
+}
+
+fn packed_as(packing: usize, text: &[u8]) -> Vec<u8> {
+    match packing {
+        0 => text.to_vec(),
+        1 => gzip(text),
+        2 => zstd::encode_all(text, 1).unwrap(),
+        _ => {
+            let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            packed.write_all(text).unwrap();
+            packed.finish().unwrap()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_in_any_packing_and_any_blocks_is_read_once(
+        lines in prop::collection::vec(prop::collection::vec(b' '..=b'~', 0..2000), 1..100),
+        ends_with_line in any::<bool>(),
+        packing in 0..4usize,
+        block_bytes in 64..20_000usize,
+        threads in 1..4usize,
+    ) {
+        let mut text = lines.join(&b'\n');
+        text.extend(ends_with_line.then_some(b'\n'));
+        let folder = Folder::new().file("log", packed_as(packing, &text));
+        let (mut input, _) = open(&ask(&[path(&folder, "log")]));
+        input.block_bytes = block_bytes;
+        input.cache = None;
+        let mut read = Vec::new();
+        let work = |_: &mut (), block: &Block<'_>| block.bytes.to_vec();
+        let progress = Progress::default();
+        let (ends, states) =
+            threads::read(&input, threads, &progress, || (), work, |_, _, part| read.extend(part));
+        prop_assert_eq!(read, text.clone());
+        prop_assert_eq!((ends[0].bytes, states.len()), (text.len() as u64, threads));
+        // Results that own no memory can be handed over by several files at once; their order is the same.
+        let mut numbers = Vec::new();
+        let work = |_: &mut (), block: &Block<'_>| block.bytes.len();
+        threads::read(&input, threads, &progress, || (), work, |_, index, length| numbers.push((index, length)));
+        prop_assert!(numbers.iter().map(|it| it.0).eq(0..numbers.len() as u64));
+        prop_assert_eq!(numbers.iter().map(|it| it.1).sum::<usize>(), text.len());
+    }
 }

@@ -6,7 +6,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_conf::Files;
@@ -15,10 +14,8 @@ use rustix::fs::MemfdFlags;
 use super::places::Stream;
 use super::{Context, window};
 use crate::host::files::{FsFiles, open};
+use crate::input::packing::{Packing, text_of};
 use crate::nginx::Instance;
-
-/// What a compressed file begins with. Source: RFC 1952.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// How much text is decoded.
 const MAX_BYTES: u64 = 64 << 20;
@@ -87,17 +84,15 @@ fn record(line: &[u8]) -> Option<(Timestamp, Stream, String)> {
     Some((time.parse().ok()?, stream_of(stream), rest.to_owned()))
 }
 
-/// The text of a compressed log; none when it is plain. Of one that nginx still writes to, what is there.
+/// The text of a packed log; none when it is plain. Of one that is still being written to, what is there.
 pub fn unpacked(root: &Path, path: &Path) -> io::Result<Option<File>> {
-    let mut packed = open(root, path)?;
-    let mut magic = [0; 2];
-    if packed.read_exact(&mut magic).is_err() || magic != GZIP {
+    let (packing, text) = text_of(open(root, path)?, None)?;
+    if packing == Packing::Plain {
         return Ok(None);
     }
-    packed.seek(SeekFrom::Start(0))?;
     let mut file = memory_file()?;
     // The end of a file that is being written is no error.
-    let _ = io::copy(&mut MultiGzDecoder::new(packed).take(MAX_BYTES), &mut file);
+    let _ = io::copy(&mut text.take(MAX_BYTES), &mut file);
     file.seek(SeekFrom::Start(0))?;
     Ok(Some(file))
 }

@@ -1,19 +1,19 @@
 //! The part of a log file that lies in the window.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
-use nginx_conf::{Files, glob_matches};
 use nginx_logs::error::time_of_line;
 use nginx_logs::window::{seek_since, tail_bound};
 use snapshot::LogKind;
 
 use super::{Context, access};
-use crate::host::files::{FsFiles, open};
+use crate::host::files::open;
+use crate::input::rotated::parts;
 
 /// How much of a window is read: its end.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -212,27 +212,17 @@ pub fn error_time(line: &[u8], context: &Context) -> Option<Timestamp> {
     Some(time_of_line(line)?.to_zoned(context.zone.clone()).ok()?.timestamp())
 }
 
-/// The files that logrotate made of a log, the newest first: `error.log.1`, `error.log.2.gz`, `error.log-20260502`.
+/// The files that rotating made of a log, the newest first: `error.log.1`, `error.log.2.gz`, `error.log-20260502`.
 pub fn rotated(root: &Path, path: &Path) -> Vec<PathBuf> {
-    let Some(written) = path.to_str().filter(|it| !it.contains(['*', '?', '[', '\\'])) else {
+    let (Some(folder), Some(log)) = (path.parent(), path.file_name().and_then(|it| it.to_str())) else {
         return Vec::new();
     };
-    let files = FsFiles::new(root);
-    let mut found = Vec::new();
-    for number in 1..=MAX_ROTATED {
-        let names = [format!("{written}.{number}"), format!("{written}.{number}.gz")];
-        let Some(name) = names.into_iter().map(PathBuf::from).find(|it| open(root, it).is_ok()) else {
-            break;
-        };
-        found.push(name);
-    }
-    let pattern = format!("{written}-20[0-9][0-9][0-9][0-9][0-9][0-9]*");
-    let mut dated = files.glob(&pattern).unwrap_or_default();
-    dated.retain(|it| it.to_str().is_some_and(|it| glob_matches(&pattern, it)));
-    dated.reverse();
-    dated.truncate(MAX_ROTATED);
-    found.extend(dated);
-    found
+    let entries = fs::read_dir(root.join(folder.strip_prefix("/").unwrap_or(folder)));
+    let names: Vec<String> =
+        entries.into_iter().flatten().flatten().filter_map(|it| it.file_name().into_string().ok()).collect();
+    let parts = parts(log, names.iter().map(String::as_str));
+    let paths = parts.into_iter().rev().map(|it| folder.join(it));
+    paths.filter(|it| open(root, it).is_ok()).take(MAX_ROTATED).collect()
 }
 
 #[cfg(test)]
@@ -306,7 +296,7 @@ pub mod tests {
             .fold(Folder::new(), |folder, name| folder.file(name, ""));
         let rotated = |name: &str| rotated(folder.path(), Path::new(name));
         let names = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
-        assert_eq!(rotated("/a.log"), names(&["/a.log.1", "/a.log.2.gz"]));
+        assert_eq!(rotated("/a.log"), names(&["/a.log.1", "/a.log.2.gz", "/a.log.4.gz"]));
         assert_eq!(rotated("/b.log"), names(&["/b.log-20260501", "/b.log-20260430.gz"]));
         assert!(rotated("/c.log").is_empty());
     }
