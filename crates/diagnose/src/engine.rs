@@ -633,7 +633,8 @@ fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindS
 fn notes(scene: &Scene) -> Vec<String> {
     let mut notes: Vec<String> = trial::passed_on(scene).into_iter().collect();
     notes.extend(undecided::without_logs(scene));
-    for problem in scene.config.problems.iter().take(5) {
+    let configured = scene.nginx.is_some() || !scene.snapshot.is_of_logs();
+    for problem in scene.config.problems.iter().filter(|_| configured).take(5) {
         notes.push(format!("configuration: {}", scene.problem(problem)));
     }
     for log in &scene.snapshot.logs {

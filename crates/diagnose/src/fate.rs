@@ -135,3 +135,89 @@ fn is_of_others(event: &Event) -> bool {
         || !event.unit.is_empty() && name == event.unit
         || AppKind::of_command(name) == AppKind::NoBackend
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use snapshot::Snapshot;
+
+    /// Refused for the last seconds, after good answers, where the journal of a unit says this.
+    #[track_caller]
+    fn fate(lines: &[(i64, &str, &str)], expected: Option<Fate>) {
+        let refused = failed(
+            "connect() failed (111: Connection refused)",
+            "connecting to upstream",
+            "http://127.0.0.1:8080/cart",
+        );
+        let good = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.004");
+        let bad = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "-");
+        // Answers 16 to 14 seconds before the end of the logs, refusals from 13 to 10.
+        let host = requested(Snapshot::quiet(), &[good, good, good, bad, bad, bad, bad]);
+        let host = logged(host, &[refused.as_str(); 4]).with(|it| journal(it, "shop.service", lines));
+        let found = with_scene(&of_logs(host), |scene| {
+            let backend =
+                Err(crate::case::Blind { what: String::new(), why: String::new(), remedy: String::new() });
+            of(&Case { scene, group: &scene.groups[0], backend: &backend }).map(|it| it.0)
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_stop_at_the_moment_of_the_last_answer_is_why_nobody_answers() {
+        fate(&[(14, "systemd", "Stopping shop.service - The shop...")], Some(Fate::Stopped));
+        fate(&[(300, "systemd", "Stopping shop.service - The shop...")], None);
+        fate(&[], None);
+    }
+
+    #[test]
+    fn an_end_by_itself_is_a_death() {
+        let end = "shop.service: Main process exited, code=dumped, status=11/SEGV";
+        fate(&[(14, "systemd", end)], Some(Fate::Died));
+    }
+
+    #[test]
+    fn a_stop_and_a_start_that_fails_is_a_failed_start() {
+        let lines = [
+            (14, "systemd", "Stopping shop.service - The shop..."),
+            (13, "php-fpm8.2", "[02-May-2026 13:02:57] ERROR: FPM initialization failed"),
+        ];
+        fate(&lines, Some(Fate::StartFails));
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_told_from_other_failed_starts() {
+        let lines = [
+            (14, "systemd", "Stopping shop.service - The shop..."),
+            (13, "node", "Error: listen EADDRINUSE: address already in use 127.0.0.1:8080"),
+        ];
+        fate(&lines, Some(Fate::AddressTaken));
+    }
+
+    #[test]
+    fn the_oom_killer_comes_before_what_systemd_says_of_it() {
+        let lines = [
+            (14, "systemd", "shop.service: A process of this unit has been killed by the OOM killer."),
+            (14, "systemd", "shop.service: Main process exited, code=killed, status=9/KILL"),
+        ];
+        fate(&lines, Some(Fate::OomKilled));
+    }
+
+    #[test]
+    fn what_becomes_of_nginx_or_a_database_is_no_fate_of_the_backend() {
+        let host_unit = |it: &str| {
+            let event = Event {
+                at: ago(14),
+                kind: EventKind::Stopping,
+                pid: None,
+                unit: it.to_owned(),
+                source: "journal".into(),
+                reference: String::new(),
+                text: String::new(),
+            };
+            is_of_others(&event)
+        };
+        assert!(host_unit("nginx.service") && host_unit("redis-server.service") && host_unit("user@0"));
+        assert!(!host_unit("shop.service") && !host_unit("php8.2-fpm.service") && !host_unit(""));
+    }
+}

@@ -232,6 +232,7 @@ fn follow(case: &Case) -> Course {
         (it.at, all[from..].iter().position(|other| std::ptr::eq(other, it)).map(|at| from + at))
     };
     let mut good: Vec<Moment> = good(case).iter().map(|it| place(it)).collect();
+    good.extend(quiet_steps(case));
     good.sort();
     let failures = ordered(case);
     let seen = !good.is_empty() || case.accesses().next().is_some();
@@ -272,6 +273,23 @@ fn follow(case: &Case) -> Course {
         course = Course { seen: false, mixed: true, ..Course::default() };
     }
     course
+}
+
+/// Steps of time in which requests came and none failed, where there is but one upstream: of a long log, only a few of the
+/// requests that went well are kept.
+fn quiet_steps(case: &Case) -> Vec<Moment> {
+    let Some(traffic) = &case.scene.snapshot.traffic else { return Vec::new() };
+    let own: u64 =
+        traffic.upstreams.iter().filter(|it| it.address == "-").flat_map(|it| it.finals.values()).sum();
+    let mut asked = traffic.upstreams.iter().filter(|it| it.address != "-");
+    let only = asked.next().filter(|_| asked.next().is_none()).map(|it| it.address.as_str());
+    let peer = case.group.peer.as_ref().map(Peer::to_string);
+    if only.is_none() || only != peer.as_deref() || own * 20 > traffic.requests {
+        return Vec::new();
+    }
+    let half = SignedDuration::from_secs(i64::from(traffic.step_seconds) / 2);
+    let quiet = traffic.steps.iter().filter(|it| it.requests > 0 && it.failed == 0);
+    quiet.map(|it| (it.at + half, None)).collect()
 }
 
 /// Whether the log tells which answers are the peer's.
@@ -627,4 +645,238 @@ pub fn is_late(case: &Case) -> bool {
 pub fn is_recent(scene: &Scene, finding: &Finding) -> bool {
     let last = finding.evidence.iter().filter_map(|it| it.at).max();
     last.is_some_and(|it| scene.now().duration_since(it) < SignedDuration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Report, Verdict};
+    use crate::testing::*;
+    use snapshot::{Reading, Snapshot};
+
+    const REFUSED: &str = "connect() failed (111: Connection refused)";
+    const LATE: &str = "upstream timed out (110: Connection timed out)";
+    const CLOSED: &str = "upstream prematurely closed connection";
+    const RESET: &str = "recv() failed (104: Connection reset by peer)";
+    const CONNECTING: &str = "connecting to upstream";
+    const READING: &str = "reading response header from upstream";
+    const HTTP: &str = "http://127.0.0.1:8080/cart";
+    const BAD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "-");
+    const GOOD: (&str, u16, &str, &str, &str) = ("GET /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.004");
+    const OTHER: (&str, u16, &str, &str, &str) = ("GET / HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.004");
+
+    type Request = (&'static str, u16, &'static str, &'static str, &'static str);
+
+    /// A host whose error log has such a line for each of the failed requests, all a second apart.
+    fn failing(message: &str, action: &str, upstream: &str, requests: &[Request]) -> Snapshot {
+        let line = failed(message, action, upstream);
+        let host = requested(Snapshot::quiet(), requests);
+        let bad: Vec<bool> = requests.iter().map(|it| it.1 >= 500).collect();
+        let lines: Vec<String> = requests
+            .iter()
+            .map(|it| match it.1 >= 500 {
+                true => line.replace("GET /cart HTTP/1.1", it.0),
+                false => "[notice] 1#1: nothing".to_owned(),
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        logged(host, &lines).with(|it| {
+            let Reading::Seen(log) = &mut it.logs[1].lines else { return };
+            let mut bad = bad.iter();
+            log.value.lines.retain(|_| *bad.next().unwrap());
+        })
+    }
+
+    /// The first candidates, from the lines of such a host.
+    #[track_caller]
+    fn candidates(
+        message: &str,
+        action: &str,
+        upstream: &str,
+        requests: &[Request],
+        expected: &[&str],
+    ) -> Report {
+        check_lines(failing(message, action, upstream, requests), expected)
+    }
+
+    #[test]
+    fn what_never_answered_is_not_there_or_elsewhere() {
+        let expected = ["backend-not-running", "wrong-upstream-port"];
+        candidates(REFUSED, CONNECTING, HTTP, &[BAD; 5], &expected);
+    }
+
+    #[test]
+    fn what_answered_before_and_is_gone_was_stopped_or_died() {
+        let requests = [GOOD, GOOD, BAD, BAD, BAD];
+        let report =
+            candidates(REFUSED, CONNECTING, HTTP, &requests, &["backend-not-running", "backend-crashed"]);
+        let says = &report.causes[0].evidence;
+        assert!(
+            says.iter().any(|it| it.says.ends_with("until the first failure, and not since")),
+            "{says:?}"
+        );
+    }
+
+    #[test]
+    fn what_was_away_for_a_moment_was_restarted() {
+        candidates(REFUSED, CONNECTING, HTTP, &[GOOD, GOOD, BAD, BAD, GOOD, GOOD], &["backend-restarting"]);
+    }
+
+    #[test]
+    fn answers_that_are_only_counted_end_an_outage_as_well() {
+        let line = failed(REFUSED, CONNECTING, HTTP);
+        let step = |at: i64, failed: u64| snapshot::Step {
+            at: ago(at),
+            requests: 100,
+            failed,
+            errors: Vec::new(),
+            symptoms: Vec::new(),
+        };
+        let counted = |steps: Vec<snapshot::Step>| {
+            let mut logs = of_logs(logged(Snapshot::quiet(), &[&line, &line, &line]));
+            let address = "127.0.0.1:8080".to_owned();
+            let upstreams = vec![snapshot::UpstreamTraffic { address, ..Default::default() }];
+            logs.traffic = Some(snapshot::Traffic {
+                requests: 300,
+                step_seconds: 4,
+                steps,
+                upstreams,
+                ..Default::default()
+            });
+            with_scene(&logs, |scene| {
+                let backend = Err(crate::case::Blind {
+                    what: String::new(),
+                    why: String::new(),
+                    remedy: String::new(),
+                });
+                let course = course(&Case { scene, group: &scene.groups[0], backend: &backend }).clone();
+                (course.before, course.since)
+            })
+        };
+        assert_eq!(counted(vec![step(60, 0), step(14, 40), step(8, 0)]), (true, true));
+        assert_eq!(counted(vec![step(60, 0), step(14, 40), step(8, 90)]), (true, false));
+    }
+
+    #[test]
+    fn lines_of_one_second_keep_their_order() {
+        let mut host = failing(REFUSED, CONNECTING, HTTP, &[GOOD, GOOD, BAD, BAD, BAD]);
+        let second = ago(10);
+        for log in &mut host.logs {
+            let Reading::Seen(lines) = &mut log.lines else { continue };
+            let stamp = second.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+            for line in &mut lines.value.lines {
+                line.at = second;
+                if let Some(at) = line.text.find('[').filter(|_| line.text.starts_with("10.")) {
+                    line.text.replace_range(at + 1..at + 1 + stamp.len(), &stamp);
+                }
+            }
+        }
+        let report = check_lines(host, &["backend-not-running", "backend-crashed"]);
+        assert!(report.causes.iter().all(|it| it.cause.id != "wrong-upstream-port"), "{}", outline(&report));
+    }
+
+    #[test]
+    fn a_backend_that_hung_up_and_then_refuses_has_died() {
+        let line = failed(CLOSED, READING, HTTP);
+        let gone = failed(REFUSED, CONNECTING, HTTP).replace("*7 ", "*8 ");
+        check_lines(logged(Snapshot::quiet(), &[&line, &gone, &gone, &gone]), &["backend-crashed"]);
+    }
+
+    #[test]
+    fn one_page_that_is_late_is_slow_and_all_pages_mean_a_full_pool() {
+        const PAGE: Request = ("GET /report HTTP/1.1", 504, "127.0.0.1:8080", "504", "60.000");
+        candidates(LATE, READING, HTTP, &[OTHER, PAGE, OTHER, PAGE, OTHER], &["backend-slow"]);
+        const SAME: Request = ("GET / HTTP/1.1", 504, "127.0.0.1:8080", "504", "60.000");
+        let report =
+            candidates(LATE, READING, HTTP, &[OTHER, SAME, OTHER, SAME, OTHER], &["worker-pool-exhausted"]);
+        assert!(report.causes[0].certainty < Certainty::Confirmed);
+    }
+
+    #[test]
+    fn hanging_up_after_the_same_time_is_a_watchdog() {
+        const PAGE: Request = ("GET /export HTTP/1.1", 502, "127.0.0.1:8080", "502", "30.012");
+        candidates(CLOSED, READING, HTTP, &[OTHER, PAGE, OTHER, PAGE, OTHER], &["backend-worker-timeout"]);
+        const QUICK: Request = ("GET /export HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.012");
+        candidates(CLOSED, READING, HTTP, &[OTHER, QUICK, OTHER, QUICK, OTHER], &["backend-aborts-request"]);
+    }
+
+    #[test]
+    fn one_request_here_and_there_met_a_closing_connection() {
+        const POST: Request = ("POST /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "0.001");
+        const FINE: Request = ("POST /cart HTTP/1.1", 200, "127.0.0.1:8080", "200", "0.010");
+        candidates(RESET, READING, HTTP, &[FINE, FINE, POST, FINE, FINE, POST, FINE], &["keepalive-race"]);
+    }
+
+    #[test]
+    fn a_full_queue_of_a_unix_socket_is_a_full_pool() {
+        let message = "connect() to unix:/run/php/fpm.sock failed (11: Resource temporarily unavailable)";
+        let line = failed(message, CONNECTING, "fastcgi://unix:/run/php/fpm.sock:");
+        let host = logged(Snapshot::quiet(), &[&line, &line]);
+        check_lines(host.clone(), &["php-fpm-pool-exhausted", "listen-queue-overflow"]);
+        let told = "[02-May-2026 13:02:50] WARNING: [pool www] server reached pm.max_children setting (5), consider raising it";
+        let report = check_lines(host.with(|it| php_log(it, &[(20, told)])), &["php-fpm-pool-exhausted"]);
+        assert_eq!((report.causes.len(), report.causes[0].certainty), (1, Certainty::Confirmed));
+    }
+
+    #[test]
+    fn a_v6_address_that_fails_while_its_v4_twin_answers_is_the_wrong_family() {
+        const TWO: Request =
+            ("GET /cart HTTP/1.1", 200, "[::1]:8080, 127.0.0.1:8080", "502, 200", "0.000, 0.004");
+        let line = failed(REFUSED, CONNECTING, "http://[::1]:8080/cart");
+        let host = requested(logged(Snapshot::quiet(), &[&line, &line, &line]), &[TWO, TWO, TWO]);
+        let report = crate::diagnose(&of_logs(host));
+        assert_eq!(report.verdict, Verdict::Degraded);
+        assert_eq!(report.hidden[0].cause.id, "upstream-ipv6-mismatch", "{report:?}");
+    }
+
+    #[test]
+    fn probabilities_of_one_group_add_up_to_less_than_one() {
+        let report = candidates(CLOSED, READING, HTTP, &[BAD, OTHER, BAD, OTHER, BAD], &[]);
+        let sum: f64 = report.causes.iter().map(|it| it.confidence).sum();
+        assert!(report.causes.len() >= 3 && sum <= 0.9 + 1e-9, "{sum}: {}", outline(&report));
+    }
+
+    #[test]
+    fn an_access_log_alone_tells_how_far_a_try_got() {
+        let only = |it: Request| requested(Snapshot::quiet(), &[it; 3]);
+        let refused = ("GET /cart HTTP/1.1", 502, "127.0.0.1:8080", "502", "-");
+        let report = crate::diagnose(&of_logs(only(refused)));
+        assert_eq!(report.symptoms[0].symptom, Symptom::ConnectRefused, "{}", outline(&report));
+        let full = ("GET /cart HTTP/1.1", 502, "shop", "502", "-");
+        let report = crate::diagnose(&of_logs(only(full)));
+        assert_eq!(report.symptoms[0].symptom, Symptom::NoLiveUpstreams, "{}", outline(&report));
+    }
+
+    #[test]
+    fn that_only_lines_were_read_is_one_sentence_with_the_next_look() {
+        let report = candidates(REFUSED, CONNECTING, HTTP, &[BAD; 3], &[]);
+        assert_eq!(report.blind_spots.len(), 1, "{:?}", report.blind_spots);
+        assert_eq!(report.next_look.as_deref(), Some(LOOK));
+        assert!(report.checks.is_empty() && report.notes.is_empty(), "{:?}", report.notes);
+    }
+
+    #[test]
+    fn logs_without_a_failure_are_healthy_and_no_logs_are_not() {
+        let report = crate::diagnose(&of_logs(requested(Snapshot::quiet(), &[GOOD; 3])));
+        assert_eq!((report.verdict, report.summary.contains("no gateway failure")), (Verdict::Healthy, true));
+        let report = crate::diagnose(&of_logs(Snapshot::quiet()));
+        assert_eq!(report.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn other_programs_tell_of_a_fault_where_no_line_of_nginx_was_given() {
+        let told = "[02-May-2026 13:02:50] WARNING: [pool www] server reached pm.max_children setting (5), consider raising it";
+        let report =
+            check_lines(Snapshot::quiet().with(|it| php_log(it, &[(20, told)])), &["php-fpm-pool-exhausted"]);
+        assert!(report.causes[0].certainty < Certainty::Confirmed);
+        assert_eq!(report.causes[0].impact.requests, 0);
+    }
+
+    #[test]
+    fn servers_put_aside_belong_to_what_made_them_fail() {
+        let refused = failed(REFUSED, CONNECTING, HTTP);
+        let none = failed("no live upstreams", CONNECTING, "http://shop/cart").replace("*7 ", "*8 ");
+        let report = check_lines(logged(Snapshot::quiet(), &[&refused, &none]), &["backend-not-running"]);
+        assert!(report.causes[0].consequences.contains(&"no-live-upstreams".to_owned()), "{report:?}");
+    }
 }

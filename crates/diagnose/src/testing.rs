@@ -415,3 +415,21 @@ pub fn system_log(host: &mut Snapshot, server: &str, lines: &[(i64, &str)]) {
         lines: seen(lines.iter().map(line).collect()),
     });
 }
+
+/// The log lines of a host, and nothing else of it.
+pub fn of_logs(host: Snapshot) -> Snapshot {
+    let traffic = snapshot::Traffic::default();
+    let mut logs = Snapshot::of_logs(host.window, traffic, host.logs, host.backend_logs);
+    logs.journal = host.journal;
+    logs.kernel = host.kernel;
+    logs
+}
+
+/// Diagnoses the log lines of a host alone, and compares the first causes in their order.
+#[track_caller]
+pub fn check_lines(host: Snapshot, expected: &[&str]) -> Report {
+    let report = crate::diagnose(&of_logs(host));
+    let found: Vec<&str> = report.causes.iter().map(|it| it.cause.id).take(expected.len()).collect();
+    assert_eq!(found, expected, "{}", outline(&report));
+    report
+}

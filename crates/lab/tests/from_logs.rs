@@ -7,8 +7,10 @@ mod strip;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use diagnose::{Certainty, Report, Verdict};
+use snapshot::Snapshot;
 use strip::Given;
 
 /// How many of a hundred incidents have their cause among the first three, at least. Many faults leave the same lines: a
@@ -28,18 +30,26 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures")
 }
 
-/// Every case with the report on what is left of its capture, by name; without those of which nothing is left.
+/// Every capture with its case, by name.
+fn captures() -> &'static [(&'static lab::Case, Snapshot)] {
+    static CAPTURES: OnceLock<Vec<(&lab::Case, Snapshot)>> = OnceLock::new();
+    CAPTURES.get_or_init(|| {
+        let read = |case: &'static lab::Case| {
+            let file = File::open(folder().join(case.name).join("capture.json.gz")).ok()?;
+            let snapshot =
+                snapshot::read_capture(file).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            Some((case, snapshot))
+        };
+        let all: Vec<_> = lab::cases().iter().filter_map(read).collect();
+        assert!(!all.is_empty(), "no capture in {}", folder().display());
+        all
+    })
+}
+
+/// Every case with the report on what is left of its capture; without those of which nothing is left.
 fn replayed(given: Given) -> Vec<(&'static lab::Case, Report)> {
-    let mut replayed = Vec::new();
-    for case in lab::cases() {
-        let Ok(file) = File::open(folder().join(case.name).join("capture.json.gz")) else { continue };
-        let snapshot = snapshot::read_capture(file).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-        if let Some(stripped) = given.of(&snapshot) {
-            replayed.push((case, diagnose::diagnose(&stripped)));
-        }
-    }
-    assert!(!replayed.is_empty(), "no capture in {}", folder().display());
-    replayed
+    let left = captures().iter().filter_map(|(case, snapshot)| Some((*case, given.of(snapshot)?)));
+    left.map(|(case, snapshot)| (case, diagnose::diagnose(&snapshot))).collect()
 }
 
 /// The first three causes, each once.

@@ -41,8 +41,10 @@ mod split_tests;
 mod symptom;
 pub mod times;
 pub mod window;
+mod zone;
 
 pub use block::Block;
 pub use carrier::{Carried, Carrier, Stream};
 pub use kind::{Kind, Program, Shape};
 pub use symptom::{Symptom, UnknownSymptom};
+pub use zone::zone_from_requests;

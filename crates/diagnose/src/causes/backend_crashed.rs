@@ -141,7 +141,10 @@ fn from_lines(case: &Case) -> Option<Found> {
         let event = told.filter(|(fate, _)| *fate == Fate::Died).map(|(_, event)| event);
         let summary = match event {
             Some(event) => format!("the backend at {peer} died: {}", lines::quote(event)),
-            None => format!("the backend at {peer} had answered and then was gone: it may have died"),
+            None if course.before => {
+                format!("the backend at {peer} had answered and then was gone: it may have died")
+            }
+            None => format!("the backend at {peer} may have died"),
         };
         let hung_up =
             cut.then(|| lines::course_fact(case, format!("{peer} hung up on a request just before")));

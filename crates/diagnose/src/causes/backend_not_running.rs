@@ -154,9 +154,12 @@ fn from_lines(case: &Case) -> Option<Found> {
         None => 0.4,
     };
     let peer = case.peer_name();
-    let summary = match course.before {
-        true => format!("nothing has listened at {peer} since {}", case.scene.clock(case.group.first)),
-        false => format!("nothing listens at {peer}, as far as the logs go back"),
+    let first = case.scene.clock(case.group.first);
+    let summary = match (course.seen, course.before, course.since || course.between > 0) {
+        (true, _, true) => format!("nothing listened at {peer} for a while, first at {first}"),
+        (true, true, false) => format!("nothing has listened at {peer} since {first}"),
+        (true, false, false) => format!("nothing listens at {peer}, as far as the logs go back"),
+        (false, ..) => format!("nothing listens at {peer}"),
     };
     let stopped = told.filter(|(fate, _)| *fate == Fate::Stopped).map(|(_, event)| event.fact());
     Some(

@@ -125,7 +125,9 @@ fn from_lines(case: &Case) -> Option<Found> {
         lines::Place::Here | lines::Place::Far => 0.08,
     };
     let peer = case.peer_name();
-    let summary = format!("{peer} has not answered once: the backend may be bound to another address");
+    let not_once = course.seen && !course.before && !course.since && course.between == 0;
+    let has = if not_once { "has not answered once" } else { "refuses connections" };
+    let summary = format!("{peer} {has}: the backend may be bound to another address");
     Some(
         fits(case, confidence, summary)
             .supporting_each(lines::course_of_answers(case))

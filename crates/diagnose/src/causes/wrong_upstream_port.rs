@@ -98,7 +98,9 @@ fn from_lines(case: &Case) -> Option<Found> {
         (false, _) => 0.15,
     };
     let peer = case.peer_name();
-    let summary = format!("{peer} has not answered once: the backend may listen on another port");
+    let not_once = course.seen && !course.before && !course.since && course.between == 0;
+    let has = if not_once { "has not answered once" } else { "refuses connections" };
+    let summary = format!("{peer} {has}: the backend may listen on another port");
     Some(
         fits(case, confidence, summary)
             .supporting_each(lines::course_of_answers(case))
