@@ -34,7 +34,25 @@ impl Span {
 }
 
 /// The fields of a line, in the order asked for, and behind them some that only the splitter looks at.
-pub type Fields = [Span; 32];
+///
+/// A span is written and read as one word: a processor waits where it reads in one piece what was written in two.
+#[derive(Debug, Clone, Default)]
+pub struct Fields([u64; 32]);
+
+impl Fields {
+    /// The field at a place below 32.
+    #[inline(always)]
+    pub fn get(&self, place: usize) -> Span {
+        let word = self.0[place & 31];
+        Span { start: word as u32, end: (word >> 32) as u32 }
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, place: usize, field: Span) {
+        self.0[place & 31] = u64::from(field.start) | u64::from(field.end) << 32;
+    }
+}
+
 /// Fields that can be asked for.
 pub const MOST_FIELDS: usize = 20;
 /// Where fields go that nobody looks at.
@@ -225,7 +243,7 @@ impl Splitter {
             Escape::Json => Marked::Bytes(b'"', b'\\'),
             Escape::Default | Escape::None => Marked::Bytes(b'"', b'"'),
         };
-        let mut fields = [Span::default(); 32];
+        let mut fields = Fields::default();
         let mut lines = 0;
         let mut offset = 0;
         while offset < bytes.len() {
@@ -310,13 +328,13 @@ impl Splitter {
             let start = marks[mark] + it.after;
             let end = marks[(mark + 1) & 255].wrapping_sub(1 + it.before);
             is_split &= start <= end;
-            fields[usize::from(it.field & 31)] = Span { start, end };
+            fields.set(usize::from(it.field), Span { start, end });
         }
         for run in &self.runs {
             is_split &= run.split(bytes, marks, fields);
         }
         for (field, shape) in &self.shapes {
-            is_split &= fits(*shape, bytes, fields[usize::from(*field & 31)]);
+            is_split &= fits(*shape, bytes, fields.get(usize::from(*field)));
         }
         is_split
     }
@@ -392,13 +410,16 @@ impl Run {
         let to = marks[(mark + 1) & 255].wrapping_sub(1 + self.before);
         for (field, shape, literal) in &self.variables {
             let Some(end) = literal.find(bytes, start, to, *shape) else { return false };
-            fields[usize::from(*field & 31)] = Span { start, end };
+            fields.set(usize::from(*field), Span { start, end });
             start = end + literal.bytes.len() as u32;
         }
-        fields[usize::from(self.last & 31)] = Span { start, end: to };
+        fields.set(usize::from(self.last), Span { start, end: to });
         start <= to
     }
 }
+
+/// What separates the groups of a list.
+const GROUPS: u64 = u64::from_le_bytes(*b" : \0\0\0\0\0");
 
 impl Literal {
     fn new(bytes: &[u8]) -> Literal {
@@ -413,8 +434,11 @@ impl Literal {
         let Some(first) = self.bytes.first() else { return (from <= to).then_some(from) };
         loop {
             let at = find_byte(bytes, from, to, *first)?;
-            if load(bytes, at) & self.mask == self.value && self.rest_is(bytes, at) {
-                return Some(at);
+            let word = load(bytes, at);
+            if word & self.mask == self.value && self.rest_is(bytes, at) {
+                // A list may go on with another group.
+                let is_list = matches!(shape, Shape::NumberList | Shape::AddressList);
+                return (!is_list || word & 0xff_ffff != GROUPS).then_some(at);
             }
             if !matches!(shape, Shape::Any | Shape::TimeLocal) {
                 return None;

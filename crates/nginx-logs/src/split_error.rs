@@ -169,7 +169,7 @@ fn split(bytes: &[u8], line: Span, commas: &[u32], shift: u32) -> Option<Quick> 
         return None;
     }
     let (request_at, upstream_at) = (request + 12, upstream + 13);
-    if !(b", request: \"" == bytes.get(request as usize..request_at as usize)?) {
+    if bytes.get(request as usize..request_at as usize)? != b", request: \"" {
         return None;
     }
     // Where quoted values end: in front of a later label, or with the line.

@@ -87,7 +87,7 @@ fn agree(format: &Format, bytes: &[u8], asked: &[&str], own: usize) -> (u64, u64
         let line = whole.of(bytes);
         seen.push(line.to_vec());
         let Some(fields) = fields else { return };
-        let value = |index: usize| fields[index].of(bytes);
+        let value = |index: usize| fields.get(index).of(bytes);
         let fits = asked.iter().enumerate().take(own).all(|(index, name)| shape(name).fits(value(index)));
         if !fits {
             return;

@@ -3,7 +3,7 @@
 use nginx_logs::Kind;
 use nginx_logs::access::{Format, Lists};
 use nginx_logs::reason::{Reason, Signs};
-use nginx_logs::split::{Fields, Span, Splitter};
+use nginx_logs::split::{Fields, Span, Splitter, load};
 
 use crate::By;
 use crate::breakdown::Rows;
@@ -115,14 +115,14 @@ impl Plan {
     #[cold]
     pub fn read(&self, line: &[u8], here: Here<'_>, tally: &mut Tally) -> bool {
         let Some(record) = self.format.parse(line) else { return false };
-        let mut fields = [Span::default(); 32];
+        let mut fields = Fields::default();
         // Values are parts of the line.
         let begin = line.as_ptr() as usize - here.bytes.as_ptr() as usize;
-        for (field, name) in fields.iter_mut().zip(NAMES) {
+        for (place, name) in NAMES.into_iter().enumerate() {
             let name = if name.is_empty() { self.time.map_or("", |it| it.1) } else { name };
             if let Some(value) = record.raw(name) {
                 let start = value.as_ptr() as usize - line.as_ptr() as usize + begin;
-                *field = Span { start: start as u32, end: (start + value.len()) as u32 };
+                fields.set(place, Span { start: start as u32, end: (start + value.len()) as u32 });
             }
         }
         let at = record.time().map(crate::clock::micros_of);
@@ -133,7 +133,7 @@ impl Plan {
     #[inline(always)]
     pub fn count_split(&self, fields: &Fields, here: Here<'_>, tally: &mut Tally) -> bool {
         let at = match self.time {
-            Some((form, _)) => match tally.clock.access(form, fields[TIME].of(here.bytes)) {
+            Some((form, _)) => match tally.clock.access(form, fields.get(TIME).of(here.bytes)) {
                 Some(at) => Some(at),
                 None => return false,
             },
@@ -152,10 +152,10 @@ impl Plan {
         at: Option<i64>,
     ) -> bool {
         let bytes = here.bytes;
-        let given = status(bytes, fields[STATUS]);
-        let body_bytes = number(bytes, fields[BODY_BYTES]);
-        let request_time = millis(bytes, fields[REQUEST_TIME]);
-        let doubtful = given.is_none() && !is_undefined(bytes, fields[STATUS])
+        let given = status(bytes, fields.get(STATUS));
+        let body_bytes = number(bytes, fields.get(BODY_BYTES));
+        let request_time = millis(bytes, fields.get(REQUEST_TIME));
+        let doubtful = given.is_none() && !is_undefined(bytes, fields.get(STATUS))
             || self.has_body_bytes && body_bytes.is_none()
             || self.has_request_time && request_time.is_none();
         if !PARSED && doubtful {
@@ -167,13 +167,13 @@ impl Plan {
             escape: self.format.escape(),
             tells_upstream: self.has_tries,
         };
-        let (addr, try_status) = (fields[ADDR], fields[TRY_STATUS]);
+        let (addr, try_status) = (fields.get(ADDR), fields.get(TRY_STATUS));
         let found = match tally.endings.find(bytes, addr, try_status, setting.bits()) {
             Some(it) => it,
             None if PARSED => tally.new_ending(bytes, addr, try_status, setting),
             None => return false,
         };
-        let times = [fields[CONNECT_TIME], fields[RESPONSE_TIME]];
+        let times = [fields.get(CONNECT_TIME), fields.get(RESPONSE_TIME)];
         let ending = &tally.endings.cells[found].value;
         let durations = match ending.tried {
             0 if is_undefined(bytes, times[0]) && is_undefined(bytes, times[1]) => Durations::None,
@@ -267,11 +267,11 @@ impl Plan {
 
     fn lists<'a>(&self, fields: &Fields, bytes: &'a [u8]) -> Lists<'a> {
         Lists {
-            addr: fields[ADDR].of(bytes),
-            status: fields[TRY_STATUS].of(bytes),
-            connect_time: fields[CONNECT_TIME].of(bytes),
-            header_time: fields[HEADER_TIME].of(bytes),
-            response_time: fields[RESPONSE_TIME].of(bytes),
+            addr: fields.get(ADDR).of(bytes),
+            status: fields.get(TRY_STATUS).of(bytes),
+            connect_time: fields.get(CONNECT_TIME).of(bytes),
+            header_time: fields.get(HEADER_TIME).of(bytes),
+            response_time: fields.get(RESPONSE_TIME).of(bytes),
         }
     }
 
@@ -286,7 +286,7 @@ impl Plan {
         found: usize,
     ) {
         let bytes = here.bytes;
-        let value = |field: usize| fields[field].of(bytes);
+        let value = |field: usize| fields.get(field).of(bytes);
         let is_told = |it: &[u8]| !it.is_empty() && it != b"-";
         let Ending { failed, last, .. } = tally.endings.cells[found].value;
         let mut tables = std::mem::take(&mut tally.tables);
@@ -294,7 +294,7 @@ impl Plan {
             let code;
             let key: &[u8] = match table.by {
                 By::Url => {
-                    let span = URLS.map(|it| fields[it]).into_iter().find(|it| is_told(it.of(bytes)));
+                    let span = URLS.map(|it| fields.get(it)).into_iter().find(|it| is_told(it.of(bytes)));
                     self.count_url(span.unwrap_or_default(), bytes, table, tally, given, at);
                     continue;
                 }
@@ -345,8 +345,10 @@ impl Plan {
         if path.is_empty() {
             return;
         }
-        let whole = Span { start: 0, end: path.len() as u32 };
-        let hashes = (hash_text(path, whole, 1), hash_text(path, whole, 2));
+        let start = line.start + (path.as_ptr() as usize - text.as_ptr() as usize) as u32;
+        let whole = Span { start, end: start + path.len() as u32 };
+        let end = load(bytes, whole.end.saturating_sub(8).max(start));
+        let hashes = (hash_text(bytes, whole, 1), end ^ path.len() as u64);
         let row = table.recent(hashes).or_else(|| {
             fold(path, &mut tally.pattern);
             let row = table.row(&tally.pattern, tally.most_keys);

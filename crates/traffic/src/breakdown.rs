@@ -34,7 +34,7 @@ pub struct Rows {
     index: HashMap<Box<[u8]>, usize>,
     rows: Vec<Counts>,
     not_told_apart: u64,
-    /// Rows found of late, by two hashes of what a line has: the row's value may take time to make of it.
+    /// Rows found of late, by a hash of what a line has, its end and length: the row's value may take time to make of it.
     recent: Vec<(u64, u64, usize)>,
 }
 

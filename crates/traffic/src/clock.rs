@@ -43,11 +43,11 @@ impl Clock {
             // `02/May/2026:12:00:00 +0000`
             Form::Local => {
                 let text: &[u8; 26] = text.try_into().ok()?;
-                self.local.at::<26, 18>(text, |it| access_time::time_local(it))
+                self.local.at::<26, 18>(text, access_time::time_local)
             }
             // `2026-05-02T12:00:00+00:00`, or with a fraction.
             Form::Iso => match text.try_into() {
-                Ok(text) => self.iso.at::<25, 17>(text, |it| access_time::time_iso8601(it)),
+                Ok(text) => self.iso.at::<25, 17>(text, access_time::time_iso8601),
                 Err(_) => access_time::time_iso8601(text).map(micros_of),
             },
             Form::Milliseconds => milliseconds(text),

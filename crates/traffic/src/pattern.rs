@@ -6,7 +6,7 @@ const LONGEST_BYTES: usize = 160;
 
 /// The path of a request line or of a URI, without arguments.
 pub fn path_of(uri: &[u8]) -> &[u8] {
-    let end = uri.iter().position(|it| matches!(it, b'?' | b'#')).unwrap_or(uri.len());
+    let end = memchr::memchr2(b'?', b'#', uri).unwrap_or(uri.len());
     &uri[..end]
 }
 

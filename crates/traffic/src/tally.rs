@@ -67,7 +67,7 @@ pub struct Tally {
     /// Count, first and last.
     pub(crate) symptoms: HashMap<(u8, u32), (u64, i64, i64)>,
     /// By event and program.
-    pub(crate) events: HashMap<(&'static str, &'static str), (u64, Option<(i64, i64)>)>,
+    pub(crate) events: HashMap<(&'static str, &'static str), Seen>,
     pub(crate) tables: Vec<Rows>,
     pub(crate) keeper: Keeper,
     sources: Vec<Source>,
@@ -82,6 +82,10 @@ pub struct Tally {
     pub(crate) scratch: Scratch,
     pub(crate) pattern: Vec<u8>,
 }
+
+type FirstAndLast = (i64, i64);
+/// How often, and from when to when.
+type Seen = (u64, Option<FirstAndLast>);
 
 /// Where lines must lie to count, in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -108,12 +112,12 @@ struct Source {
     records: u64,
     unparsed: u64,
     samples: Vec<(Place, String)>,
-    at: Option<(i64, i64)>,
+    at: Option<FirstAndLast>,
     /// Records and unparsed lines of each kind.
-    of_kind: BTreeMap<usize, (u64, Option<(i64, i64)>)>,
+    of_kind: BTreeMap<usize, Seen>,
 }
 
-fn wider(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+fn wider(a: Option<FirstAndLast>, b: Option<FirstAndLast>) -> Option<FirstAndLast> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (a, b) => a.or(b),

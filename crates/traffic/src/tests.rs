@@ -45,7 +45,10 @@ const ENDINGS: [[&str; 5]; 10] = [
     ["x", "10.0.0.1:80, ", "20x", "", "1.2.3"],
 ];
 
-fn access_line() -> impl Strategy<Value = (usize, usize, u32, u32, bool, Vec<(usize, u8)>)> {
+/// Ending, path, minute, second, whether a carriage return ends it, and bytes that do not belong there.
+type Drawn = (usize, usize, u32, u32, bool, Vec<(usize, u8)>);
+
+fn access_line() -> impl Strategy<Value = Drawn> {
     let hostile = prop_oneof![
         6 => Just(Vec::new()),
         1 => proptest::collection::vec((0_usize..300, any::<u8>()), 1..3),
@@ -53,7 +56,7 @@ fn access_line() -> impl Strategy<Value = (usize, usize, u32, u32, bool, Vec<(us
     (0_usize..ENDINGS.len(), 0_usize..4, 0_u32..5, 0_u32..60, any::<bool>(), hostile)
 }
 
-fn access_log(format: &Format, lines: &[(usize, usize, u32, u32, bool, Vec<(usize, u8)>)]) -> Vec<u8> {
+fn access_log(format: &Format, lines: &[Drawn]) -> Vec<u8> {
     let mut log = Vec::new();
     for (ending, path, minute, second, returns, hostile) in lines {
         let [status, addr, try_status, connect, response] = ENDINGS[*ending];

@@ -100,7 +100,7 @@ pub struct Try {
 
 /// Whether the client got an error.
 pub fn is_failure(status: u16) -> bool {
-    status >= 500 || status < 100 || status == 413 || status == 499
+    !(100..499).contains(&status) || status == 413
 }
 
 /// The numbers of addresses.
