@@ -77,18 +77,22 @@ impl Minute {
         }
         let seconds = i64::from(tens * 10 + ones) * 1_000_000;
         // The last word overlaps the one before it.
-        let words = [0, 8, N - 16, N - 8].map(|at| {
-            let word = text[at..].first_chunk::<8>().map_or(0, |it| u64::from_le_bytes(*it));
-            let seconds =
-                [S, S + 1].map(|it| if (at..at + 8).contains(&it) { 0xff << (8 * (it - at)) } else { 0 });
-            word & !(seconds[0] | seconds[1])
-        });
-        if words != self.words {
+        let words = [word::<S>(text, 0), word::<S>(text, 8), word::<S>(text, N - 16), word::<S>(text, N - 8)];
+        let differs = words.iter().zip(&self.words).fold(0, |bits, (a, b)| bits | (a ^ b));
+        if differs != 0 {
             self.begins_at = micros_of(read(text)?) - seconds;
             self.words = words;
         }
         Some(self.begins_at + seconds)
     }
+}
+
+/// Eight bytes without those of the seconds.
+#[inline(always)]
+fn word<const S: usize>(text: &[u8], at: usize) -> u64 {
+    let word = text.get(at..).and_then(|it| it.first_chunk::<8>()).map_or(0, |it| u64::from_le_bytes(*it));
+    let bits = |byte: usize| if (at..at + 8).contains(&byte) { 0xff << (8 * (byte - at)) } else { 0 };
+    word & !(bits(S) | bits(S + 1))
 }
 
 /// `1777723200.123`, as nginx always writes it; what is written otherwise is read slowly.
