@@ -139,7 +139,8 @@ impl Format {
     pub(crate) fn split<'a>(&self, line: &'a [u8], values: &mut Vec<&'a [u8]>) -> bool {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if self.split_straight(line, values) {
+        values.clear();
+        if self.split_straight(line, |value| values.push(value)) {
             return true;
         }
         // As written first; then with runs of spaces, which some carriers and editors make or trim.
@@ -151,10 +152,14 @@ impl Format {
         })
     }
 
+    /// Whether the line has this format.
+    pub fn fits(&self, line: &[u8]) -> bool {
+        self.split_straight(line, |_| {}) || self.parse(line).is_some()
+    }
+
     /// Takes each value's first possible end and never comes back to it. Where this succeeds, trying everything in its
     /// order would have found the same.
-    fn split_straight<'a>(&self, line: &'a [u8], values: &mut Vec<&'a [u8]>) -> bool {
-        values.clear();
+    fn split_straight<'a>(&self, line: &'a [u8], mut take: impl FnMut(&'a [u8])) -> bool {
         let Some((first, rest)) = self.parts.split_first() else { return false };
         let Some(mut tail) = line.strip_prefix(first.literal.as_slice()) else { return false };
         let mut part = first;
@@ -184,7 +189,7 @@ impl Format {
                 }
                 end += 1;
             }
-            values.push(&tail[..end]);
+            take(&tail[..end]);
             tail = &tail[end + next.literal.len()..];
             part = next;
         }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2_iter;
+use memchr::{memchr, memchr2};
 
 use crate::access::{Escape, unescape};
 
@@ -49,23 +49,41 @@ pub(crate) fn bytes_of_array(array: &[u8]) -> Option<Vec<u8>> {
 
 /// The text of a value between quotes.
 pub(crate) fn text(raw: &[u8]) -> Cow<'_, [u8]> {
-    unescape(raw, Escape::Json)
+    let Some(first) = memchr(b'\\', raw) else { return Cow::Borrowed(raw) };
+    let mut text = Vec::with_capacity(raw.len());
+    text.extend_from_slice(&raw[..first]);
+    let mut rest = &raw[first..];
+    // The quotes of a log line are nearly all that is escaped.
+    while let [b'\\', escaped, after @ ..] = rest {
+        text.push(match escaped {
+            b'"' | b'\\' | b'/' => *escaped,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            _ => {
+                text.extend_from_slice(&unescape(rest, Escape::Json));
+                return Cow::Owned(text);
+            }
+        });
+        let next = memchr(b'\\', after).unwrap_or(after.len());
+        text.extend_from_slice(&after[..next]);
+        rest = &after[next..];
+    }
+    text.extend_from_slice(rest);
+    Cow::Owned(text)
 }
 
 /// Splits a quoted text off, without its quotes.
 fn split_text(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = text.strip_prefix(b"\"")?;
-    let mut escaped_at = usize::MAX;
-    for at in memchr2_iter(b'"', b'\\', inner) {
-        if at == escaped_at {
-            continue;
-        }
+    let mut at = 0;
+    loop {
+        at += memchr2(b'"', b'\\', inner.get(at..)?)?;
         if inner[at] == b'"' {
             return Some((&inner[..at], &inner[at + 1..]));
         }
-        escaped_at = at + 1;
+        at += 2;
     }
-    None
 }
 
 fn split_value(text: &[u8]) -> Option<(Value<'_>, &[u8])> {

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::access::{Escape, Format, recognise};
+use crate::backend::{self, KernelTime};
 use crate::carrier::{Carried, Carrier, tidy};
 use crate::error::looks_like_start;
 use crate::signature::signature;
-use crate::{backend, error, times};
+use crate::{error, times};
 
 /// Programs whose logs join those of nginx. The names are those of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +98,15 @@ impl Kind {
     pub fn time_of(&self, line: &[u8], zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         match self {
             Kind::Access(format) => format.parse(line)?.time(),
-            Kind::Error => Some(error::time_of_line(line)?.to_zoned(zone.clone()).ok()?.timestamp()),
+            Kind::Error => zone.to_timestamp(error::time_of_line(line)?).ok(),
+            Kind::Program(Program::Kernel) => {
+                let head = String::from_utf8_lossy(&line[..line.len().min(128)]);
+                match backend::time_of_kernel_line(&head) {
+                    Some(KernelTime::Local(time)) => zone.to_timestamp(time).ok(),
+                    Some(KernelTime::SinceBoot(_)) => None,
+                    None => times::time_of(line, zone, now),
+                }
+            }
             Kind::Program(_) => times::time_of(line, zone, now),
         }
     }
@@ -195,19 +204,22 @@ impl Shape {
 
     /// What a line without a signature is.
     fn kind_of_rest(&self, line: &[u8], program: Option<Program>) -> Option<&Kind> {
-        let fits = |kind: &&Kind| matches!(kind, Kind::Access(format) if format.parse(line).is_some());
+        let fits = |kind: &&Kind| matches!(kind, Kind::Access(format) if format.fits(line));
         if let Some(kind) = self.kinds.iter().find(fits) {
             return Some(kind);
         }
         if let Some(program) = program {
             return Some(program.kind());
         }
-        let program = self.kinds.iter().find(|it| matches!(it, Kind::Program(_)));
         let looks_like_access = line.last().is_some_and(|it| *it == b'"' || it.is_ascii_digit());
         if looks_like_access && let Some(kind) = USUAL.iter().find(fits) {
             return Some(kind);
         }
-        program
+        // What is left is an application's own text. Without one, it goes on with what the only program says; beside lines of
+        // nginx it can as well belong to one of its entries.
+        let of_app = Program::App.kind();
+        let of_nginx = self.kinds.iter().any(|it| !matches!(it, Kind::Program(_)));
+        self.kinds.iter().find(|it| *it == of_app).or_else(|| self.kinds.first().filter(|_| !of_nginx))
     }
 }
 
@@ -295,9 +307,8 @@ fn take_formats(lines: &mut Vec<Carried<'_>>, known: &[Format], total: usize) ->
     let mut formats: Vec<(Format, usize)> = Vec::new();
     // Half a line, as at the beginning of a sample, does not make a format.
     let least = if total > 4 { 2 } else { 1 };
-    let count_of = |format: &Format, lines: &[Carried<'_>]| {
-        lines.iter().filter(|it| format.parse(&it.text).is_some()).count()
-    };
+    let count_of =
+        |format: &Format, lines: &[Carried<'_>]| lines.iter().filter(|it| format.fits(&it.text)).count();
     while formats.len() < MOST_FORMATS && !lines.is_empty() {
         let best_known = known
             .iter()
@@ -313,7 +324,7 @@ fn take_formats(lines: &mut Vec<Carried<'_>>, known: &[Format], total: usize) ->
             },
         };
         let before = lines.len();
-        lines.retain(|it| format.parse(&it.text).is_none());
+        lines.retain(|it| !format.fits(&it.text));
         let count = before - lines.len();
         if count >= least || best_known.is_some() {
             formats.push((format, count));

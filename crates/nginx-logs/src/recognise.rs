@@ -84,7 +84,7 @@ pub fn recognise<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Format
 /// The format that the most lines have, of those that can be found from their values.
 fn from_values(writing: Writing, lines: &[&[u8]], least: usize) -> Option<Format> {
     let split: Vec<Line<'_>> = lines.iter().filter_map(|it| tokens::split(writing, it)).collect();
-    let count = |format: &Format| lines.iter().filter(|it| format.parse(it).is_some()).count();
+    let count = |format: &Format| lines.iter().filter(|it| format.fits(it)).count();
     let whole = from_groups(writing, &split, usize::MAX, least);
     let mut is_whole = true;
     let mut best = whole.map(|it| (count(&it), it)).filter(|it| it.0 >= least);
