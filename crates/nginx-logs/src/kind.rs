@@ -305,8 +305,6 @@ impl Found {
 /// The formats that lines have, with their number, and those lines taken out.
 fn take_formats(lines: &mut Vec<Carried<'_>>, known: &[Format], total: usize) -> Vec<(Format, usize)> {
     let mut formats: Vec<(Format, usize)> = Vec::new();
-    // Half a line, as at the beginning of a sample, does not make a format.
-    let least = if total > 4 { 2 } else { 1 };
     let count_of =
         |format: &Format, lines: &[Carried<'_>]| lines.iter().filter(|it| format.fits(&it.text)).count();
     while formats.len() < MOST_FORMATS && !lines.is_empty() {
@@ -326,6 +324,8 @@ fn take_formats(lines: &mut Vec<Carried<'_>>, known: &[Format], total: usize) ->
         let before = lines.len();
         lines.retain(|it| !format.fits(&it.text));
         let count = before - lines.len();
+        // Beside other lines of nginx a torn one does not make a format of its own.
+        let least = if total > 4 && !formats.is_empty() { 2 } else { 1 };
         if count >= least || best_known.is_some() {
             formats.push((format, count));
         } else if count == 0 {

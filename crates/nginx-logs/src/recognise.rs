@@ -54,8 +54,8 @@ static KNOWN: LazyLock<Vec<Format>> = LazyLock::new(|| {
 pub fn recognise<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Format> {
     let lines: Vec<&[u8]> =
         lines.into_iter().filter(|it| !it.trim_ascii().is_empty()).take(SAMPLE_LINES).collect();
-    // One line among several others proves nothing.
-    let least = if lines.len() > 4 { 2 } else { 1 };
+    // One line among many others proves nothing.
+    let least = if lines.len() > 20 { 2 } else { 1 };
     let count = |format: &Format| {
         let fits =
             |line: &&&[u8]| format.parse(line).is_some_and(|it| it.time().is_some() && it.status().is_some());

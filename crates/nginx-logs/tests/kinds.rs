@@ -192,6 +192,24 @@ fn a_line_without_the_carrier_is_handed_on_as_it_is() {
 }
 
 #[test]
+fn one_request_among_the_words_of_other_programs_is_known() {
+    let log = format!(
+        "web-1  | /docker-entrypoint.sh: Configuration complete; ready for start up\n\
+         web-1  | 2026/11/20 15:00:00 [notice] 1#1: using the \"epoll\" event method\n\
+         web-1  | {ACCESS} \"-\"\n\
+         app-1  | [2026-11-20 15:00:00 +0000] [1] [INFO] Starting gunicorn 22.0.0\n\
+         app-1  | Traceback (most recent call last):\n\
+         app-1  |   File \"/app/x.py\", line 3, in <module>\n\
+         app-1  | ModuleNotFoundError: No module named 'flask'\n\
+         web-1  | {ERROR}\n"
+    );
+    let shape = Shape::detect(log.as_bytes(), &[]);
+    let mut kinds = known_as(&shape.kinds);
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["access", "error", "gunicorn"]);
+}
+
+#[test]
 fn a_traceback_without_times_is_an_applications() {
     let log = b"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nModuleNotFoundError: No module named 'x'\n";
     assert_eq!(Shape::detect(log, &[]).kinds, [Kind::Program(Program::App)]);

@@ -102,7 +102,7 @@ impl<R: Read> Gzip<R> {
     fn next_member(&mut self) -> io::Result<bool> {
         loop {
             // Tapes and some copies are filled up with zeros.
-            while self.rest.len() > 0 && self.input[self.rest.start] == 0 {
+            while !self.rest.is_empty() && self.input[self.rest.start] == 0 {
                 self.advance(1);
             }
             if self.rest.len() >= MAGIC.len() || !self.refill()? {
