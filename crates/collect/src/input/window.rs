@@ -97,7 +97,7 @@ impl Search<'_> {
         let is_before = |it: &Seen| it.latest < time;
         let probes = || self.seen.iter().filter_map(|(at, seen)| Some((*at, seen.as_ref()?)));
         let mut low =
-            probes().filter(|it| is_before(it.1)).map(|it| it.1.begins_at).last().unwrap_or(self.from);
+            probes().filter(|it| is_before(it.1)).map(|it| it.1.begins_at).next_back().unwrap_or(self.from);
         let mut high = probes().find(|it| it.0 > low && !is_before(it.1)).map_or(self.to, |it| it.0);
         while high.saturating_sub(low) > PRECISE_BYTES {
             let middle = low + (high - low) / 2;
@@ -115,7 +115,7 @@ impl Search<'_> {
         let probes = || self.seen.iter().filter_map(|(at, seen)| Some((*at, seen.as_ref()?)));
         let mut high = probes().find(|it| is_behind(it.1)).map_or(self.to, |it| it.1.begins_at);
         let mut low =
-            probes().filter(|it| it.0 < high && !is_behind(it.1)).last().map_or(self.from, |it| it.0);
+            probes().filter(|it| it.0 < high && !is_behind(it.1)).next_back().map_or(self.from, |it| it.0);
         while high.saturating_sub(low) > PRECISE_BYTES {
             let middle = low + (high - low) / 2;
             match self.probe(middle)? {
