@@ -80,8 +80,6 @@ pub struct Splitter {
     runs: Vec<Run>,
     /// Fields whose shape decides whether the line has the format.
     shapes: Vec<(u8, Shape)>,
-    /// Lists without quotes, which hold the spaces that end them.
-    lists: Vec<u8>,
 }
 
 /// At most eight bytes of a literal, and where they stand.
@@ -147,7 +145,6 @@ impl Splitter {
             simple: Vec::new(),
             runs: Vec::new(),
             shapes: Vec::new(),
-            lists: Vec::new(),
         };
         let fields = splitter.places(format, asked, own)?;
         // The last mark in front, how many bytes are between it and the variable, and the variables since.
@@ -203,10 +200,6 @@ impl Splitter {
             }
             if usize::from(place) >= own && part.shape != Shape::Any {
                 self.shapes.push((place, part.shape));
-            }
-            let is_bare = format.parts.get(index + 1).is_some_and(|it| it.literal.starts_with(b" "));
-            if is_bare && place != NOWHERE && matches!(part.shape, Shape::NumberList | Shape::AddressList) {
-                self.lists.push(place);
             }
             places.push(place);
         }
@@ -342,12 +335,6 @@ impl Splitter {
         }
         for (field, shape) in &self.shapes {
             is_split &= fits(*shape, bytes, fields.get(usize::from(*field)));
-        }
-        for field in &self.lists {
-            // Whether it goes on with another group, only `Shape::goes_on` knows for sure.
-            let field = fields[usize::from(*field & 31)];
-            let rest = bytes.get(field.end as usize..).unwrap_or_default();
-            is_split &= !rest.starts_with(b" : ") && !field.of(bytes).ends_with(b" :");
         }
         is_split
     }
