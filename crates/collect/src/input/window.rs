@@ -114,8 +114,7 @@ impl Search<'_> {
         let is_behind = |it: &Seen| it.earliest > time;
         let probes = || self.seen.iter().filter_map(|(at, seen)| Some((*at, seen.as_ref()?)));
         let mut high = probes().find(|it| is_behind(it.1)).map_or(self.to, |it| it.1.begins_at);
-        let mut low =
-            probes().filter(|it| it.0 < high && !is_behind(it.1)).next_back().map_or(self.from, |it| it.0);
+        let mut low = probes().rfind(|it| it.0 < high && !is_behind(it.1)).map_or(self.from, |it| it.0);
         while high.saturating_sub(low) > PRECISE_BYTES {
             let middle = low + (high - low) / 2;
             match self.probe(middle)? {
