@@ -23,7 +23,7 @@ use crate::carrier::{Carried, Carrier, Stream, tidy};
 use crate::error::{entries, looks_like_start, parse, parse_stderr};
 use crate::kind::Signature;
 use crate::signature::signature;
-use crate::{Block, Kind, Program, Shape};
+use crate::{Block, Kind, Program, Shape, split};
 
 use access::Plan;
 use clock::{Clock, Moment};
@@ -199,6 +199,7 @@ pub struct Memory {
     clock: Clock,
     cells: csv::Cells,
     scratch: Vec<u8>,
+    marks: split::Scratch,
     /// Of formats that a log turned out to hold beside its own.
     plans: Vec<(Format, Arc<Plan>)>,
 }
@@ -209,6 +210,7 @@ impl Memory {
             clock: Clock::new(options.zone.clone()),
             cells: csv::Cells::default(),
             scratch: Vec::new(),
+            marks: split::Scratch::default(),
             plans: Vec::new(),
         }
     }
@@ -278,6 +280,7 @@ impl Printer {
             line: 0,
             clock: &mut memory.clock,
             scratch: &mut memory.scratch,
+            marks: &mut memory.marks,
             plans: &mut memory.plans,
             out: Out::new(&mut part.bytes, &mut memory.cells, self.options.form),
             holes: &mut part.holes,
@@ -285,7 +288,9 @@ impl Printer {
             samples: &mut part.samples,
         };
         match self.shape.plain() {
-            Some(Kind::Access(_)) => writer.access_log(),
+            Some(Kind::Access(format)) if !self.plans.is_empty() => {
+                writer.access_log(format, &self.plans[0].1)
+            }
             _ if self.shape.carrier == Carrier::None => writer.plain_lines(),
             _ => writer.carried_lines(),
         }
@@ -312,6 +317,7 @@ struct Writer<'p, 'b> {
     line: u32,
     clock: &'p mut Clock,
     scratch: &'p mut Vec<u8>,
+    marks: &'p mut split::Scratch,
     plans: &'p mut Vec<(Format, Arc<Plan>)>,
     out: Out<'p>,
     holes: &'p mut Vec<(usize, u32)>,
@@ -346,20 +352,6 @@ impl<'b> Writer<'_, 'b> {
         }
         let offset = self.block.offset + distance(self.block.bytes, raw);
         Some(Place { offset, line: number, line_count, raw, carried: None })
-    }
-
-    /// A log that holds nothing but lines of one format: the common case, and the fast one.
-    fn access_log(&mut self) {
-        let Some((format, plan)) = self.printer.plans.first() else { return };
-        let mut values = Vec::with_capacity(32);
-        for line in lines(self.block.bytes) {
-            let Some(place) = self.place(line, 1) else { continue };
-            if place.raw.len() <= LONGEST_LINE_BYTES && format.split(place.raw, &mut values) {
-                self.access(plan, &place, &values);
-            } else {
-                self.any(&place, place.raw, None);
-            }
-        }
     }
 
     /// Lines without a carrier. Entries of an error log can take several, in whatever log they stand.

@@ -2,11 +2,13 @@
 
 use super::clock::Writing;
 use super::out::{Key, keys, push_short};
-use super::{ACCESS, Place, Writer};
+use super::{ACCESS, LONGEST_LINE_BYTES, Place, Writer, lines};
 use crate::access::{Escape, Format, attempts, unescape_into};
 use crate::bytes::small_number;
+use crate::carrier::tidy;
 use crate::fields::split_request;
 use crate::reason::{Reason, Signs, Try};
+use crate::split::Splitter;
 
 keys! {
     METHOD = "method";
@@ -84,9 +86,38 @@ enum Role {
     Again,
 }
 
+/// Finds the fields of lines that are as usual, and where among them each variable stands.
+#[derive(Debug)]
+struct Fast {
+    splitter: Splitter,
+    places: Vec<usize>,
+    /// A `$time_local`, whose values only we see.
+    time: Option<usize>,
+}
+
+impl Fast {
+    fn new(format: &Format) -> Option<Fast> {
+        // The time comes first: it is read in any case, and so need not be checked twice.
+        let mut asked: Vec<&str> = format.variables().filter(|it| *it == "time_local").take(1).collect();
+        let own = asked.len();
+        for name in format.variables() {
+            if !asked.contains(&name) {
+                asked.push(name);
+            }
+        }
+        let place = |name: &str| asked.iter().position(|it| *it == name);
+        Some(Fast {
+            splitter: Splitter::new(format, &asked, own)?,
+            places: format.variables().filter_map(place).collect(),
+            time: format.variables().position(|it| it == "time_local"),
+        })
+    }
+}
+
 /// What to do with the variables of one format.
 #[derive(Debug)]
 pub(super) struct Plan {
+    fast: Option<Fast>,
     escape: Escape,
     fields: Vec<(Key, Role)>,
     time: Option<(Writing, usize)>,
@@ -118,6 +149,7 @@ impl Plan {
             [("time_iso8601", Writing::Iso8601), ("time_local", Writing::Local), ("msec", Writing::Msec)];
         let list = |(variable, name): &(&str, &str)| Some((Key::new(name), place(variable)?));
         Plan {
+            fast: Fast::new(format),
             escape: format.escape(),
             fields: names.iter().enumerate().map(field).collect(),
             time: time.iter().find_map(|(name, writing)| Some((*writing, place(name)?))),
@@ -155,7 +187,44 @@ impl Plan {
     }
 }
 
-impl Writer<'_, '_> {
+impl<'b> Writer<'_, 'b> {
+    /// A log that holds nothing but lines of one format: the common case, and the fast one.
+    pub(super) fn access_log(&mut self, format: &Format, plan: &Plan) {
+        let mut values = Vec::with_capacity(32);
+        let bytes = self.block.bytes;
+        let Some(fast) = &plan.fast else {
+            return lines(bytes).for_each(|line| self.access_line(format, plan, line, &mut values));
+        };
+        let mut marks = std::mem::take(self.marks);
+        fast.splitter.each_line(bytes, &mut marks, |line, fields| {
+            let line = line.of(bytes);
+            let Some(fields) = fields.filter(|_| tidy(line).len() == line.len()) else {
+                return self.access_line(format, plan, line, &mut values);
+            };
+            values.clear();
+            values.extend(fast.places.iter().map(|it| fields[*it].of(bytes)));
+            if let Some(value) = fast.time.map(|it| values[it])
+                && value.len() > 1
+                && self.clock.read(Writing::Local, value).is_none()
+            {
+                return self.access_line(format, plan, line, &mut values);
+            }
+            if let Some(place) = self.place(line, 1) {
+                self.access(plan, &place, &values);
+            }
+        });
+        *self.marks = marks;
+    }
+
+    fn access_line(&mut self, format: &Format, plan: &Plan, line: &'b [u8], values: &mut Vec<&'b [u8]>) {
+        let Some(place) = self.place(line, 1) else { return };
+        if place.raw.len() <= LONGEST_LINE_BYTES && format.split(place.raw, values) {
+            self.access(plan, &place, values);
+        } else {
+            self.any(&place, place.raw, None);
+        }
+    }
+
     pub(super) fn access(&mut self, plan: &Plan, place: &Place<'_>, values: &[&[u8]]) {
         let moment = plan.time.and_then(|(writing, index)| self.clock.read(writing, values[index]));
         if !self.begin(ACCESS, place, moment) {
