@@ -196,13 +196,13 @@ impl<'b> Writer<'_, 'b> {
             return lines(bytes).for_each(|line| self.access_line(format, plan, line, &mut values));
         };
         let mut marks = std::mem::take(self.marks);
-        fast.splitter.each_line(bytes, &mut marks, |line, fields| {
-            let line = line.of(bytes);
+        fast.splitter.each_line(bytes, &mut marks, |rest, line, fields| {
+            let line = line.of(rest);
             let Some(fields) = fields.filter(|_| tidy(line).len() == line.len()) else {
                 return self.access_line(format, plan, line, &mut values);
             };
             values.clear();
-            values.extend(fast.places.iter().map(|it| fields[*it].of(bytes)));
+            values.extend(fast.places.iter().map(|it| fields.get(*it).of(rest)));
             if let Some(value) = fast.time.map(|it| values[it])
                 && value.len() > 1
                 && self.clock.read(Writing::Local, value).is_none()
