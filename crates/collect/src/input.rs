@@ -222,7 +222,8 @@ impl Source {
             From::Pipe(pipe) => {
                 let pipe = pipe.lock().unwrap_or_else(|it| it.into_inner()).take();
                 let pipe = pipe.ok_or_else(|| io::Error::other("it can be read once only"))?;
-                let counted = Counted { inner: pipe.until(&progress.stop), done_bytes: &progress.done_bytes };
+                let until = pipe.until(&progress.stop, !self.packing.is_empty());
+                let counted = Counted { inner: until, done_bytes: &progress.done_bytes };
                 Ok(stream(packing::text_of(counted, None)?.1, 0, asked, None))
             }
         }

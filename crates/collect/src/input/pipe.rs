@@ -62,9 +62,10 @@ impl Pipe {
         Ok(self.head.get_ref())
     }
 
-    /// The same for reading, which ends when `stop` is set.
-    pub fn until(self, stop: &AtomicBool) -> UntilStopped<'_> {
-        UntilStopped { pipe: self, stop }
+    /// The same for reading, which ends when `stop` is set. A patient reader waits for whoever writes; one that is not says
+    /// that nothing came for a moment, which not everybody who unpacks can take.
+    pub fn until(self, stop: &AtomicBool, patient: bool) -> UntilStopped<'_> {
+        UntilStopped { pipe: self, stop, patient }
     }
 
     fn is_ready(&self, time: &Timespec) -> io::Result<bool> {
@@ -104,6 +105,7 @@ impl Drop for Running {
 pub struct UntilStopped<'a> {
     pipe: Pipe,
     stop: &'a AtomicBool,
+    patient: bool,
 }
 
 impl Read for UntilStopped<'_> {
@@ -112,8 +114,13 @@ impl Read for UntilStopped<'_> {
         if length > 0 {
             return Ok(length);
         }
-        if self.stop.load(Ordering::Relaxed) || !self.pipe.is_ready(&PATIENCE)? {
-            return Err(io::ErrorKind::WouldBlock.into());
+        while !self.pipe.is_ready(&PATIENCE)? {
+            if !self.patient {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other("it was stopped"));
+            }
         }
         let length = self.pipe.file.read(output)?;
         if length == 0 {
