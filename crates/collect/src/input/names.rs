@@ -131,6 +131,11 @@ impl Finder<'_> {
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
         paths.sort();
+        let all: HashSet<PathBuf> = paths.iter().cloned().collect();
+        paths.retain(|it| {
+            let name = it.file_name().unwrap_or_default().to_string_lossy();
+            !rotated::is_copy(&name, |log| all.contains(&it.with_file_name(log)))
+        });
         for path in paths {
             let hidden = path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.'));
             let Ok(metadata) = fs::metadata(&path) else { continue };

@@ -47,11 +47,20 @@ pub fn part_of(name: &str) -> (String, Age) {
     }
 }
 
+/// Whether it is a packed copy of a log that lies beside it, as `gzip -k` makes it: no rotation leaves both, and whoever
+/// read both would count everything twice.
+pub fn is_copy(name: &str, is_there: impl Fn(&str) -> bool) -> bool {
+    let (log, age) = part_of(name);
+    age == Age::Current && log != name && is_there(&log)
+}
+
 /// The parts of a log among the names of its folder, the oldest first, without the log itself.
 pub fn parts<'a>(log: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let names: Vec<&str> = names.into_iter().collect();
+    let is_there = names.contains(&log);
     let mut found: Vec<(Age, &str)> = names
         .into_iter()
-        .filter(|it| *it != log)
+        .filter(|it| *it != log && !is_copy(it, |_| is_there))
         .filter_map(|it| {
             let (base, age) = part_of(it);
             (base == log).then_some((age, it))
@@ -117,6 +126,12 @@ mod tests {
             &["error.log.10.gz", "error.log.9.gz", "error.log.2.zst", "error.log.1", "error.log.0"],
         );
         in_order("error.log", &["error.log.1", "error.log.old"]);
+    }
+
+    #[test]
+    fn a_packed_copy_beside_its_log_is_no_part_of_it() {
+        assert_eq!(parts("a.log", ["a.log", "a.log.gz", "a.log.1"]), ["a.log.1"]);
+        assert_eq!(parts("a.log", ["a.log.gz", "a.log.1"]), ["a.log.1", "a.log.gz"]);
     }
 
     #[test]
