@@ -7,6 +7,7 @@ mod clock;
 mod gzip;
 mod index;
 mod names;
+mod newest;
 pub(crate) mod packing;
 mod parts;
 mod pipe;
@@ -31,6 +32,8 @@ use index::Index;
 use packing::Packing;
 use parts::{BLOCK_BYTES, Plain, Stream};
 use threads::Part;
+
+pub use newest::newest;
 
 /// What is looked at of a log to find out what it is.
 const SAMPLE_BYTES: u64 = 64 << 10;

@@ -270,7 +270,7 @@ pub struct WhichLogs {
     #[arg(value_name = "FILE")]
     pub names: Vec<String>,
 
-    /// Where the window begins: 15m, 2h30m, 1d (ago), 14:30, RFC 3339, or all [default: all; of this host's 15m]
+    /// Where the window begins: 15m, 2h30m, 1d (before the end of the logs), 14:30, RFC 3339, or all [default: all; of this host's 15m]
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
 

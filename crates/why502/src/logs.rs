@@ -1,6 +1,7 @@
 //! `why502 logs`: what failed, where, since when and because of what, from logs alone.
 
 use collect::{LogRequest, read_logs};
+use jiff::Timestamp;
 use report::by_minute;
 use traffic::By;
 
@@ -62,7 +63,7 @@ fn followed(asked: &Logs) -> Result<Exit, Failure> {
     if asked.which.names.is_empty() {
         return Err(nothing_named());
     }
-    let (since, _) = asked.which.window(|_| None)?;
+    let (since, _) = asked.which.window(Timestamp::now(), |_| None)?;
     follow(Follow {
         names: asked.which.names.clone(),
         since,
@@ -77,13 +78,15 @@ fn followed(asked: &Logs) -> Result<Exit, Failure> {
 
 fn request(asked: &Logs) -> Result<LogRequest, Failure> {
     // What somebody named is what somebody wants to know about.
-    let (since, until) = asked.which.window(|end| asked.which.names.is_empty().then(|| end - WINDOW))?;
+    let formats = asked.which.formats()?;
+    let now = asked.which.end(&formats);
+    let (since, until) = asked.which.window(now, |end| asked.which.names.is_empty().then(|| end - WINDOW))?;
     Ok(LogRequest {
         names: asked.which.names.clone(),
         since,
         until,
         config: asked.which.config.clone(),
-        formats: asked.which.formats()?,
+        formats,
         zone: asked.which.timezone.clone(),
         by: asked.by.iter().filter_map(|it| by(*it)).collect(),
         statuses: asked.status.clone(),

@@ -27,14 +27,10 @@ pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
         return Err(nothing_named());
     }
     let zone = asked.which.zone();
-    let (since, until) = asked.which.window(|_| None)?;
-    let (input, unreadable) = input::open(&Ask {
-        names: asked.which.names.clone(),
-        since,
-        until,
-        formats: asked.which.formats()?,
-        zone: zone.clone(),
-    });
+    let formats = asked.which.formats()?;
+    let (since, until) = asked.which.window(asked.which.end(&formats), |_| None)?;
+    let (input, unreadable) =
+        input::open(&Ask { names: asked.which.names.clone(), since, until, formats, zone: zone.clone() });
     let options = Options {
         form: match asked.format {
             RecordFormat::Jsonl => Form::JsonLines,

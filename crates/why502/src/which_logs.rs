@@ -1,7 +1,7 @@
 //! Which logs, of which time, in which format: what the verbs that read logs have in common.
 
 use collect::formats::{self, NamedFormat};
-use collect::input::Unreadable;
+use collect::input::{Ask, Unreadable, newest};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::access::Format;
@@ -16,12 +16,26 @@ impl WhichLogs {
         self.timezone.clone().unwrap_or_else(TimeZone::system)
     }
 
-    /// Beginning and end, as far as there are any. `otherwise` says where the window begins, by its end, if nobody said it.
+    /// The moment from which `15m` counts back: the end of the files that were named, where that is past.
+    pub fn end(&self, formats: &[Format]) -> Timestamp {
+        let now = Timestamp::now();
+        let ask = Ask {
+            names: self.names.clone(),
+            formats: formats.to_vec(),
+            zone: self.zone(),
+            since: None,
+            until: None,
+        };
+        newest(&ask).filter(|_| !self.names.is_empty()).map_or(now, |it| it.min(now))
+    }
+
+    /// Beginning and end, as far as there are any, to somebody for whom it is `now`. `otherwise` says where the window begins, by its end, if nobody said it.
     pub fn window(
         &self,
+        now: Timestamp,
         otherwise: impl FnOnce(Timestamp) -> Option<Timestamp>,
     ) -> Result<(Option<Timestamp>, Option<Timestamp>), Failure> {
-        let now = Timestamp::now().to_zoned(self.zone());
+        let now = now.to_zoned(self.zone());
         let at = |it: Moment, option: &str| {
             it.resolve(&now).map_err(|why| Failure::new("that is no time").at(option).because(why))
         };
@@ -35,7 +49,7 @@ impl WhichLogs {
         if from.is_some_and(|from| from >= end) {
             return Err(Failure::new("the window ends before it begins")
                 .at("--since, --until")
-                .advise("a --since that is earlier than --until and than now"));
+                .advise("a --since that is earlier than --until and than the end of the logs"));
         }
         Ok((from, to))
     }

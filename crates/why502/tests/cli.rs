@@ -157,6 +157,8 @@ fn a_window_and_statuses_narrow_what_is_counted() {
         report_of(&[&[access.as_str()], arguments].concat())["traffic"]["requests"].clone()
     };
     assert_eq!(counted(&["--since", "2026-11-20T15:01:00Z"]), 1);
+    // A duration counts back from the end of the logs, which may be long ago.
+    assert_eq!(counted(&["--since", "30s"]), 1);
     assert_eq!(counted(&["--until", "2026-11-20 15:00:30"]), 2);
     assert_eq!(counted(&["--until", "2026-11-20 16:00:30", "--timezone", "+01:00"]), 2);
     assert_eq!(counted(&["--status", "502"]), 2);

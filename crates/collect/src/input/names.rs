@@ -282,7 +282,7 @@ impl Name {
     }
 }
 
-fn shape_of(sample: &[u8], ask: &Ask) -> io::Result<Shape> {
+pub fn shape_of(sample: &[u8], ask: &Ask) -> io::Result<Shape> {
     if is_binary(sample) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a binary file, not a log"));
     }
