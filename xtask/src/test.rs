@@ -1,8 +1,8 @@
 //! Everything that can be tested on this machine, and one line at the end that says how it went.
 
 use crate::lab::Mode;
-use crate::tools::{Counts, cargo};
-use crate::{check, lab as lab_command};
+use crate::tools::{Counts, build_release, cargo};
+use crate::{bench, check, lab as lab_command};
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -19,6 +19,9 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
 "#;
 
+/// Logs in which each sum of the program is compared with the exact one.
+const SUMS_MB: u64 = 5;
+
 pub fn run(with_lab: bool) -> Result<bool> {
     let mut counts = Counts::default();
     // First, so that a machine without the packages is not only found out after all the rest.
@@ -31,6 +34,7 @@ pub fn run(with_lab: bool) -> Result<bool> {
     }
     counts.add(check::run()?);
     counts.add(cargo_test(&["--workspace", "--no-fail-fast"])?);
+    counts.add(bench::sums(&build_release()?, SUMS_MB)?.1);
 
     let cases: Vec<&lab::Case> = lab::cases().iter().collect();
     let missing = lab::missing_requirements();
