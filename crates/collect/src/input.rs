@@ -17,7 +17,7 @@ mod window;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +29,7 @@ use nginx_logs::{Block, Shape};
 use clock::{Clock, Span};
 use gzip::{Gzip, inflater_at};
 use index::Index;
+use names::Name;
 use packing::Packing;
 use parts::{BLOCK_BYTES, Plain, Stream};
 use threads::Part;
@@ -142,8 +143,10 @@ pub fn open(ask: &Ask) -> (Input, Vec<Unreadable>) {
         block_bytes: BLOCK_BYTES,
     };
     let mut unreadable = Vec::new();
-    for name in names::find(ask, &mut unreadable) {
-        match name.open(ask, &input.span) {
+    let names = names::find(ask, &mut unreadable);
+    let files = names.iter().filter_map(Name::file).map(Path::to_path_buf).collect();
+    for name in names {
+        match name.open(ask, &input.span, &files) {
             Ok(Opened::Source(source)) => input.sources.push(source),
             Ok(Opened::PassedOver(why)) => input.passed_over.push(PassedOver { name: name.shown, why }),
             Err(error) => unreadable.push(names::unreadable(&name.shown, error)),

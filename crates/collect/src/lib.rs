@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use snapshot::Snapshot;
 
-pub use logs_alone::{LogRequest, LogsRead, read_logs};
+pub use logs_alone::{LogRequest, Logs, LogsRead, read_logs};
 pub use peer::ProbeLevel;
 pub use trial::Url;
 

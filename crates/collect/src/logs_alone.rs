@@ -15,7 +15,7 @@ use traffic::{By, Kept, Options, Scanner, StatusFilter, Tally};
 use crate::host::clock::Clock;
 use crate::host::processes::Proc;
 use crate::host::users::Users;
-use crate::input::{self, Ask, End, Input, Progress, Unreadable};
+use crate::input::{self, Ask, End, Input, PassedOver, Progress, Unreadable};
 use crate::logs::{compile, escape_name};
 use crate::nginx::{self, Instance, Wanted};
 
@@ -47,22 +47,19 @@ pub struct LogsRead {
     pub snapshot: Snapshot,
     /// Those that could not be read at all.
     pub unreadable: Vec<Unreadable>,
+    /// Files where logs lie that were not read, and why.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// Reads logs. A stop in `progress` ends early, with what was read so far.
 pub fn read_logs(request: &LogRequest, progress: &Progress) -> LogsRead {
     let started = Instant::now();
     let clock = Clock::now();
-    let instances = match (&request.config, request.names.is_empty()) {
-        (None, false) => Vec::new(),
-        _ => instances(request.config.clone(), &clock),
-    };
-    let zone = request.zone.clone().or_else(|| Some(instances.first()?.zone.clone()));
-    let zone = zone.unwrap_or_else(|| clock.zone.clone());
-    let (written, mut formats) = configured(&instances);
-    formats.splice(0..0, request.formats.iter().cloned());
-    let names = if request.names.is_empty() { written } else { request.names.clone() };
-    let ask = Ask { names, since: request.since, until: request.until, formats, zone: zone.clone() };
+    let logs = Logs::find(&request.names, request.config.clone());
+    let zone = request.zone.clone().or(logs.zone).unwrap_or_else(|| clock.zone.clone());
+    let formats = request.formats.iter().cloned().chain(logs.formats).collect();
+    let ask =
+        Ask { names: logs.names, since: request.since, until: request.until, formats, zone: zone.clone() };
     let (input, unreadable) = input::open(&ask);
 
     let window = window(request.since, request.until);
@@ -77,11 +74,59 @@ pub fn read_logs(request: &LogRequest, progress: &Progress) -> LogsRead {
     let mut snapshot = assemble(traffic, kept, window, &clock);
     snapshot.elapsed_seconds = started.elapsed().as_secs_f64();
     snapshot.host.utc_offset_seconds = zone.to_offset(snapshot.collected_at).seconds();
-    if !instances.is_empty() {
-        let nginx: Vec<Nginx> = instances.into_iter().map(|it| it.nginx).collect();
-        snapshot.nginx = Reading::seen(nginx, "the configuration", clock.now);
+    if !logs.nginx.is_empty() {
+        snapshot.nginx = Reading::seen(logs.nginx, "the configuration", clock.now);
     }
-    LogsRead { snapshot, unreadable }
+    let passed_over = input.passed_over().to_vec();
+    LogsRead { snapshot, unreadable, passed_over }
+}
+
+/// Logs by name, and what is known of them before they are opened.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Those that were named, or else those that nginx writes, as this host sees them. Empty where there are none.
+    pub names: Vec<String>,
+    /// The formats of access logs that the configuration has.
+    pub formats: Vec<Format>,
+    /// The zone that nginx writes times in; none where no configuration was read.
+    pub zone: Option<TimeZone>,
+    nginx: Vec<Nginx>,
+}
+
+impl Logs {
+    /// Those with these names. Without any, those of the nginx that runs or is installed here, or of the one with that
+    /// configuration.
+    pub fn find(names: &[String], config: Option<PathBuf>) -> Logs {
+        if config.is_none() && !names.is_empty() {
+            return Logs { names: names.to_vec(), ..Logs::default() };
+        }
+        let clock = Clock::now();
+        let instances = instances(config, &clock);
+        let mut logs = Logs { zone: instances.first().map(|it| it.zone.clone()), ..Logs::default() };
+        for instance in &instances {
+            let view = instance.view();
+            for log in view.error_logs().iter().chain(view.access_logs()) {
+                if let LogDestination::File(path) = &log.to {
+                    let path = instance.root.join(path.strip_prefix("/").unwrap_or(path));
+                    let path = path.display().to_string();
+                    if !logs.names.contains(&path) {
+                        logs.names.push(path);
+                    }
+                }
+                let format = view.log_format(&log.format).filter(|_| !log.format.is_empty());
+                if let Some(format) = format.map(|it| compile(&it.text, escape_name(it.escape)))
+                    && !logs.formats.contains(&format)
+                {
+                    logs.formats.push(format);
+                }
+            }
+        }
+        if !names.is_empty() {
+            logs.names = names.to_vec();
+        }
+        logs.nginx = instances.into_iter().map(|it| it.nginx).collect();
+        logs
+    }
 }
 
 /// The span that lines must lie in; none when any time will do.
@@ -214,27 +259,4 @@ fn instances(config: Option<PathBuf>, clock: &Clock) -> Vec<Instance> {
     }
     nginx::order(&mut found, &[], &wanted);
     found
-}
-
-/// The files that they write to, as this host sees them, and the formats of their access logs.
-fn configured(instances: &[Instance]) -> (Vec<String>, Vec<Format>) {
-    let (mut names, mut formats) = (Vec::new(), Vec::new());
-    for instance in instances {
-        let view = instance.view();
-        for log in view.error_logs().iter().chain(view.access_logs()) {
-            if let LogDestination::File(path) = &log.to {
-                let path = instance.root.join(path.strip_prefix("/").unwrap_or(path)).display().to_string();
-                if !names.contains(&path) {
-                    names.push(path);
-                }
-            }
-            let format = view.log_format(&log.format).filter(|_| !log.format.is_empty());
-            if let Some(format) = format.map(|it| compile(&it.text, escape_name(it.escape)))
-                && !formats.contains(&format)
-            {
-                formats.push(format);
-            }
-        }
-    }
-    (names, formats)
 }

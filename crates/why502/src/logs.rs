@@ -12,7 +12,7 @@ use crate::follow::{Follow, follow};
 use crate::output;
 use crate::progress;
 use crate::verbs::{WINDOW, show};
-use crate::which_logs::{cannot_read, nothing_named};
+use crate::which_logs::{cannot_read, nothing_to_read};
 
 /// Does what `logs` was asked.
 pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
@@ -28,7 +28,7 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
         eprint!("{it}");
     }
     if nothing_read {
-        return Err(last.unwrap_or_else(|| nothing_to_read(&asked.which.names)));
+        return Err(last.unwrap_or_else(|| nothing_to_read(&asked.which.names, &read.passed_over)));
     }
     let mut report = diagnose::diagnose(&read.snapshot);
     report.notes.extend(read.unreadable.iter().map(|it| format!("{} was not read: {}", it.name, it.error)));
@@ -36,17 +36,6 @@ pub fn logs(asked: &Logs) -> Result<Exit, Failure> {
         report = by_minute(report);
     }
     show(&report, &asked.show, asked.top.map(|it| it as usize))
-}
-
-/// Nothing was in the way, and still there is no log.
-fn nothing_to_read(names: &[String]) -> Failure {
-    let failure = Failure::new("there is no log to read");
-    match names {
-        [] => failure
-            .at("the configuration of this host's nginx")
-            .advise("the files by name, a directory, journal:nginx.service, or - to read from a pipe"),
-        _ => failure.at(names.join(", ")).advise("a directory that holds logs, or the files themselves"),
-    }
 }
 
 /// The same question, answered as lines come.
@@ -60,17 +49,15 @@ fn followed(asked: &Logs) -> Result<Exit, Failure> {
             );
         }
     };
-    if asked.which.names.is_empty() {
-        return Err(nothing_named());
-    }
     let (since, _) = asked.which.window(Timestamp::now(), |_| None)?;
+    let (names, formats, zone) = asked.which.logs()?;
     follow(Follow {
-        names: asked.which.names.clone(),
+        names,
         since,
         state: asked.state.clone(),
-        formats: asked.which.formats()?,
+        formats,
         statuses: asked.status.clone(),
-        zone: asked.which.zone(),
+        zone,
         json,
         colour: output::colour(asked.show.color),
     })

@@ -13,7 +13,7 @@ use crate::arguments::{Parse, RecordFormat};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress;
-use crate::which_logs::{cannot_read, nothing_named};
+use crate::which_logs::cannot_read;
 
 /// What is gathered before it is written.
 const WRITTEN_AT_ONCE_BYTES: usize = 256 << 10;
@@ -23,14 +23,9 @@ const LOGS_SHOWN: usize = 10;
 
 /// Does what `parse` was asked.
 pub fn parse(asked: &Parse) -> Result<Exit, Failure> {
-    if asked.which.names.is_empty() {
-        return Err(nothing_named());
-    }
-    let zone = asked.which.zone();
-    let formats = asked.which.formats()?;
+    let (names, formats, zone) = asked.which.logs()?;
     let (since, until) = asked.which.window(asked.which.end(&formats), |_| None)?;
-    let (input, unreadable) =
-        input::open(&Ask { names: asked.which.names.clone(), since, until, formats, zone: zone.clone() });
+    let (input, unreadable) = input::open(&Ask { names, since, until, formats, zone: zone.clone() });
     let options = Options {
         form: match asked.format {
             RecordFormat::Jsonl => Form::JsonLines,

@@ -1,7 +1,8 @@
 //! Which logs, of which time, in which format: what the verbs that read logs have in common.
 
+use collect::Logs;
 use collect::formats::{self, NamedFormat};
-use collect::input::{Ask, Unreadable, newest};
+use collect::input::{Ask, PassedOver, Unreadable, newest};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_logs::access::Format;
@@ -11,9 +12,21 @@ use crate::failure::Failure;
 use crate::moment::{Moment, Since};
 
 impl WhichLogs {
-    /// The zone of logs that name none.
-    pub fn zone(&self) -> TimeZone {
+    /// The zone of times that the operator gives.
+    fn zone(&self) -> TimeZone {
         self.timezone.clone().unwrap_or_else(TimeZone::system)
+    }
+
+    /// The logs that were named, or else this host's, with their formats and the zone of those that name none.
+    pub fn logs(&self) -> Result<(Vec<String>, Vec<Format>, TimeZone), Failure> {
+        let mut formats = self.formats()?;
+        let logs = Logs::find(&self.names, self.config.clone());
+        if logs.names.is_empty() {
+            return Err(nothing_to_read(&[], &[]));
+        }
+        formats.extend(logs.formats);
+        let zone = self.timezone.clone().or(logs.zone).unwrap_or_else(TimeZone::system);
+        Ok((logs.names, formats, zone))
     }
 
     /// The moment from which `15m` counts back: the end of the files that were named, where that is past.
@@ -78,10 +91,22 @@ impl WhichLogs {
     }
 }
 
-/// Some verbs do not look for logs by themselves.
-pub fn nothing_named() -> Failure {
-    Failure::new("no log was named")
-        .advise("the files, a directory such as /var/log/nginx, - or journal:nginx.service")
+/// Nothing was in the way, and still there is no log.
+pub fn nothing_to_read(names: &[String], passed_over: &[PassedOver]) -> Failure {
+    let failure = Failure::new("there is no log to read");
+    if names.is_empty() {
+        return failure
+            .at("the configuration of this host's nginx")
+            .advise("the files by name, a directory, journal:nginx.service, or - to read from a pipe");
+    }
+    let failure = failure.at(names.join(", ")).advise("a directory that holds logs, or the files themselves");
+    match passed_over {
+        [] => failure,
+        [only] => failure.because(format!("{}: {}", only.name, only.why)),
+        [first, rest @ ..] => {
+            failure.because(format!("{}: {}; and {} more", first.name, first.why, rest.len()))
+        }
+    }
 }
 
 /// How the verbs name a log that cannot be read; they go on with the others.

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::index::{CHECK_BYTES, Index, Place, WINDOW_BYTES};
+use super::packing::{cut, damaged};
 use super::parts::read_at;
 
 /// Compressed bytes that are read at a time.
@@ -113,7 +114,7 @@ impl<R: Read> Gzip<R> {
             return Ok(false);
         }
         if !self.input[self.rest.clone()].starts_with(&MAGIC) {
-            return Err(invalid("what follows the compressed data is something else"));
+            return Err(damaged("what follows the compressed data is something else"));
         }
         self.inflate = Inflate::new(true, GZIP_WINDOW);
         Ok(true)
@@ -182,7 +183,7 @@ impl<R: Read> Read for Gzip<R> {
                 }
                 Ok(_) => {}
                 Err(_) if given > 0 => {}
-                Err(error) => return Err(invalid(error.as_str())),
+                Err(error) => return Err(damaged(error.as_str())),
             }
             if given > 0 {
                 return Ok(given);
@@ -259,12 +260,4 @@ fn lead_in(window: &[u8], used_bits: u32) -> (Vec<u8>, usize) {
     }
     lead.extend(bits.chunks(8).map(|it| it.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))));
     (lead, window.len() + copied.len())
-}
-
-fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the compressed data ends in the middle")
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the compressed data is damaged: {what}"))
 }

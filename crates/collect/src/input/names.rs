@@ -21,6 +21,9 @@ const MOST_DEPTH: usize = 6;
 /// Files that one name stands for.
 const MOST_FILES: usize = 10_000;
 
+/// What is looked at of a packed pipe: a block of bzip2, which has up to 900 kB and is unpacked as a whole.
+const MOST_PACKED_SAMPLE_BYTES: usize = 1 << 20;
+
 /// Something to read, before it is known what it is.
 pub struct Name {
     /// As reports name it.
@@ -79,9 +82,9 @@ impl Finder<'_> {
         let path = Path::new(name);
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
-                let before = self.found.len();
+                let before = (self.found.len(), self.unreadable.len());
                 self.folder(path, MOST_DEPTH);
-                if self.found.len() == before {
+                if (self.found.len(), self.unreadable.len()) == before {
                     let error = io::Error::new(io::ErrorKind::NotFound, "no log lies in that directory");
                     self.unreadable.push(Unreadable { name: name.to_owned(), error, advice: None });
                 }
@@ -131,11 +134,6 @@ impl Finder<'_> {
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
         paths.sort();
-        let all: HashSet<PathBuf> = paths.iter().cloned().collect();
-        paths.retain(|it| {
-            let name = it.file_name().unwrap_or_default().to_string_lossy();
-            !rotated::is_copy(&name, |log| all.contains(&it.with_file_name(log)))
-        });
         for path in paths {
             let hidden = path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.'));
             let Ok(metadata) = fs::metadata(&path) else { continue };
@@ -179,14 +177,26 @@ const TOO_NEW: &str = "it begins after the time in question";
 const OUTSIDE: &str = "no line of it is of the time in question";
 const UNKNOWN: &str = "no line of it is of a kind that is known";
 const NO_TEXT: &str = "it is no text";
+const COPY: &str = "it is a packed copy of the file beside it, which is read";
 /// Between the zones of the host that wrote a log and of the one that it is taken for.
 const MOST_ZONES: SignedDuration = SignedDuration::from_hours(26);
 
 impl Name {
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Finds out what it is, and whether it has to be read at all.
-    pub fn open(&self, ask: &Ask, span: &Span) -> io::Result<Opened> {
+    /// `others` are all files that are read.
+    pub fn open(&self, ask: &Ask, span: &Span, others: &HashSet<PathBuf>) -> io::Result<Opened> {
         let source = match &self.place {
-            Place::File(path) => self.open_file(path, ask, span),
+            Place::File(path) => match unpacked_beside(path).filter(|it| others.contains(it)) {
+                Some(plain) if begin_alike(path, &plain) => Ok(Opened::PassedOver(COPY)),
+                _ => self.open_file(path, ask, span),
+            },
             Place::StandardInput => {
                 let input = io::stdin();
                 if input.is_terminal() {
@@ -270,16 +280,41 @@ impl Name {
     }
 
     fn open_pipe(&self, mut pipe: Pipe, ask: &Ask) -> io::Result<Opened> {
-        let head = pipe.sample(SAMPLE_BYTES as usize)?;
-        // What the first bytes of something packed unpack to is cut in the middle, and that is no error.
-        let (packing, text) = packing::text_of(head, None)?;
-        let shape = shape_of(&sample_of(text)?, ask)?;
+        let (mut least, mut most) = (1, SAMPLE_BYTES as usize);
+        let (packing, sample) = loop {
+            let head = pipe.sample(least, most)?;
+            // What the first bytes of something packed unpack to is cut in the middle, and that is no error.
+            match packing::text_of(head, None).and_then(|it| Ok((it.0, sample_of(it.1)?))) {
+                // Nothing of it can be unpacked before more has come; unless that was all.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && head.len() >= least => {
+                    if head.len() >= MOST_PACKED_SAMPLE_BYTES {
+                        return Err(error);
+                    }
+                    (least, most) = (head.len() + 1, MOST_PACKED_SAMPLE_BYTES);
+                }
+                other => break other?,
+            }
+        };
+        let shape = shape_of(&sample, ask)?;
         Ok(self.source(packing, shape, From::Pipe(Mutex::new(Some(pipe)))))
     }
 
     fn source(&self, packing: Packing, shape: Shape, from: From) -> Opened {
         Opened::Source(Source { name: self.shown.clone(), packing: packing.name(), shape, from })
     }
+}
+
+/// Where a packed file lay before it was packed, or where `gzip -k` left it.
+fn unpacked_beside(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(rotated::unpacked(path.file_name()?.to_str()?)?))
+}
+
+/// Whether a packed file and a plain one begin with the same text, as far as both go.
+fn begin_alike(packed: &Path, plain: &Path) -> bool {
+    let text = |path: &Path| sample_of(packing::text_of(File::open(path)?, None)?.1);
+    let (Ok(packed), Ok(plain)) = (text(packed), text(plain)) else { return false };
+    let length = packed.len().min(plain.len());
+    length > 0 && packed[..length] == plain[..length]
 }
 
 pub fn shape_of(sample: &[u8], ask: &Ask) -> io::Result<Shape> {
@@ -331,6 +366,10 @@ pub fn unreadable(name: &str, error: io::Error) -> Unreadable {
         }
         io::ErrorKind::NotFound if name.starts_with("journal:") => {
             Some("journalctl is not installed here; name the log's file instead")
+        }
+        io::ErrorKind::NotFound => Some("nginx -T | grep _log, which shows where nginx writes its logs"),
+        io::ErrorKind::OutOfMemory => {
+            Some("unpack it outside: zstd -dc --long=31 FILE | why502 logs -, xz -dc FILE | …")
         }
         io::ErrorKind::InvalidInput if name == "-" => {
             Some("name a log, or send one into it: zcat x.gz | why502 logs -")

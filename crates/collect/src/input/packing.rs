@@ -1,5 +1,6 @@
 //! How a log is packed, told by its first bytes and never by its name; and its text.
 
+use std::fmt::Display;
 use std::io::{self, Read};
 
 use super::gzip::Gzip;
@@ -83,10 +84,12 @@ impl Packing {
             Packing::Zstd => {
                 let mut reader = zstd::Decoder::new(inner)?;
                 reader.window_log_max(ZSTD_WINDOW_LOG)?;
-                Box::new(reader)
+                Box::new(Unpacked(reader))
             }
-            Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(inner, true, XZ_MEMORY_KIB)),
-            Packing::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(inner)),
+            Packing::Xz => {
+                Box::new(Unpacked(lzma_rust2::XzReader::new_mem_limit(inner, true, XZ_MEMORY_KIB)))
+            }
+            Packing::Bzip2 => Box::new(Unpacked(bzip2::read::MultiBzDecoder::new(inner))),
             Packing::Utf16Le => Box::new(Utf16::new(inner, u16::from_le_bytes)),
             Packing::Utf16Be => Box::new(Utf16::new(inner, u16::from_be_bytes)),
         })
@@ -141,6 +144,37 @@ impl Read for Failed {
     fn read(&mut self, _output: &mut [u8]) -> io::Result<usize> {
         self.0.take().map_or(Ok(0), Err)
     }
+}
+
+/// Says of every packing in the same words why it cannot be unpacked any further.
+struct Unpacked<R>(R);
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        use io::ErrorKind::{BrokenPipe, Interrupted, OutOfMemory, UnexpectedEof};
+        self.0.read(output).map_err(|error| match error.kind() {
+            UnexpectedEof => cut(),
+            // What the system says of the file, and whoever stopped us, is no damage in it.
+            Interrupted | BrokenPipe => error,
+            _ if error.raw_os_error().is_some() => error,
+            OutOfMemory => too_much_memory(),
+            // zstd tells it by words alone.
+            _ if error.to_string().contains("too much memory") => too_much_memory(),
+            _ => damaged(error),
+        })
+    }
+}
+
+fn too_much_memory() -> io::Error {
+    io::Error::new(io::ErrorKind::OutOfMemory, "it takes more memory to unpack than is reasonable for a log")
+}
+
+pub fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the compressed data ends in the middle")
+}
+
+pub fn damaged(why: impl Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the compressed data is damaged: {why}"))
 }
 
 /// UTF-16 as UTF-8; what is no character becomes U+FFFD.

@@ -291,5 +291,6 @@ impl Drop for Stream<'_> {
 }
 
 fn torn(places: u64) -> Option<String> {
-    (places > 0).then(|| format!("lines longer than 16 MiB were cut, at {places} places"))
+    let plural = if places == 1 { "" } else { "s" };
+    (places > 0).then(|| format!("lines longer than 16 MiB were cut, at {places} place{plural}"))
 }

@@ -42,11 +42,13 @@ impl Pipe {
         Ok(Pipe { child: Some(Running(child)), ..Pipe::new(OwnedFd::from(output)) })
     }
 
-    /// The first bytes, which are read again later. Waits for them, and no longer than they come at once.
-    pub fn sample(&mut self, most: usize) -> io::Result<&[u8]> {
-        let mut head = vec![0; most];
-        let mut length = 0;
-        while length < most && (length == 0 || self.is_ready(&PATIENCE)?) {
+    /// The first bytes, which are read again later. Waits for `least` of them, and for the others no longer than they come at
+    /// once. Asked again, it gives more.
+    pub fn sample(&mut self, least: usize, most: usize) -> io::Result<&[u8]> {
+        let mut head = std::mem::take(&mut self.head).into_inner();
+        let mut length = head.len();
+        head.resize(most.max(length), 0);
+        while length < most && (length < least || self.is_ready(&PATIENCE)?) {
             match self.file.read(&mut head[length..]) {
                 Ok(0) => break,
                 Ok(more) => length += more,
@@ -119,7 +121,7 @@ impl Read for UntilStopped<'_> {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             if self.stop.load(Ordering::Relaxed) {
-                return Err(io::Error::other("it was stopped"));
+                return Err(io::Error::new(io::ErrorKind::BrokenPipe, "it was stopped"));
             }
         }
         let length = self.pipe.file.read(output)?;

@@ -50,6 +50,12 @@ fn long_log() -> Vec<u8> {
     (0..20_000).flat_map(|it| line(it).into_bytes()).collect()
 }
 
+/// Lines that hardly become shorter when they are packed.
+fn noise() -> Vec<u8> {
+    let line = |it: u64| format!("{:x}\n", u128::from(it.wrapping_mul(0x9e37_79b9_7f4a_7c15)).pow(2));
+    (1..20_000).flat_map(|it| line(it).into_bytes()).collect()
+}
+
 pub fn gzip(text: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
     packed.write_all(text).unwrap();
@@ -86,14 +92,45 @@ fn every_packing_gives_the_same_text() {
     }
 }
 
+/// What xz 5.4 makes of `one` and `two`, each on a line.
+const XZ: &[u8] = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4F\x02\0!\x01\x16\0\0\0t/\xe5\xa3\x01\0\x07one\ntwo\n\0Q\xab\x9e\xafWupI\0\x01 \x08\xbb\x19\xd9\xbb\x1f\xb6\xf3}\x01\0\0\0\0\x04YZ";
+
+#[test]
+fn xz_is_unpacked_stream_after_stream() {
+    let folder = Folder::new().file("log", [XZ, XZ].concat());
+    assert_eq!(text_of(path(&folder, "log")), (b"one\ntwo\none\ntwo\n".to_vec(), None));
+}
+
 #[test]
 fn half_a_compressed_file_gives_its_lines_and_says_so() {
-    let text = long_log();
-    let packed = gzip(&text);
-    let folder = Folder::new().file("log.gz", &packed[..packed.len() / 2]);
-    let (read, partial) = text_of(path(&folder, "log.gz"));
-    assert!(text.starts_with(&read) && read.len() > text.len() / 3);
-    assert_eq!(partial.as_deref(), Some("the compressed data ends in the middle"));
+    let text = noise();
+    for packing in 1..4 {
+        let packed = packed_as(packing, &text);
+        let folder = Folder::new().file("log", &packed[..packed.len() / 2]);
+        let (read, partial) = text_of(path(&folder, "log"));
+        assert!(text.starts_with(&read) && read.len() > text.len() / 3, "{packing}: {}", read.len());
+        assert_eq!(partial.as_deref(), Some("the compressed data ends in the middle"), "{packing}");
+    }
+}
+
+#[test]
+fn of_a_log_and_its_packed_copy_one_is_read() {
+    let line = "2026/05/02 12:00:00 [error] 7#7: *1 something\n";
+    let folder = Folder::new()
+        .file("error.log", line.repeat(3))
+        .file("error.log.gz", gzip(line.repeat(2).as_bytes()))
+        .file("old.log", line)
+        .file("old.log.gz", gzip(line.replace("12:", "11:").as_bytes()));
+    let names = |names: &[&str]| {
+        let (input, _) = open(&ask(&names.iter().map(|it| path(&folder, it)).collect::<Vec<_>>()));
+        (input.sources().len(), input.passed_over().len())
+    };
+    assert_eq!(names(&["error.log"]), (1, 1));
+    assert_eq!(names(&["error.log", "error.log.gz"]), (1, 1));
+    assert_eq!(names(&["error.log.gz"]), (1, 0));
+    // What was packed before the log began anew is no copy.
+    assert_eq!(names(&["old.log"]), (2, 0));
+    assert_eq!(names(&[""]), (3, 1));
 }
 
 #[test]
@@ -216,10 +253,11 @@ fn parts_of_a_set_that_are_outside_of_the_span_are_passed_over() {
 
 #[test]
 fn a_pipe_is_read_like_a_file() {
-    let text = long_log();
+    let text = noise();
     let folder = Folder::new();
-    for (name, bytes) in [("plain", text.clone()), ("gzip", gzip(&text))] {
-        let fifo = folder.path().join(name);
+    for packing in 0..4 {
+        let bytes = packed_as(packing, &text);
+        let fifo = folder.path().join(packing.to_string());
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let there = fifo.clone();
         let writer = std::thread::spawn(move || std::fs::write(there, bytes).unwrap());
@@ -259,7 +297,7 @@ fn packed_as(packing: usize, text: &[u8]) -> Vec<u8> {
         1 => gzip(text),
         2 => zstd::encode_all(text, 1).unwrap(),
         _ => {
-            let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(3));
             packed.write_all(text).unwrap();
             packed.finish().unwrap()
         }
