@@ -9,6 +9,7 @@ mod breakdown;
 mod clock;
 mod error;
 mod kept;
+pub mod notice;
 mod number;
 mod pattern;
 mod program;

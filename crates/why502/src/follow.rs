@@ -1,7 +1,6 @@
 //! `why502 logs --follow`: each failure as it is logged, floods folded, and each minute a summary.
 
 mod flood;
-mod notice;
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Seek, SeekFrom, StdoutLock, Write};
@@ -19,9 +18,9 @@ use report::{Colour, visible};
 use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use traffic::StatusFilter;
+use traffic::notice::{Notice, Reader};
 
 use self::flood::{Gate, Kind, Summary};
-use self::notice::{Notice, Reader};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -222,14 +221,13 @@ impl<'a> Watch<'a> {
         if self.readers[log].is_none() {
             self.know(log, bytes);
         }
-        let Some(reader) = self.readers[log].take() else { return };
+        let Some(mut reader) = self.readers[log].take() else { return };
         let mut notices = 0;
         let counts = reader.read(bytes, lines.block.offset, &mut |notice| {
             notices += 1;
             self.notice(log, &notice);
         });
-        self.minute.add(counts);
-        self.whole.add(counts);
+        self.minute.counts.add(counts);
         // It may have become another log: it is looked at anew with the next lines.
         let strange = counts.requests + counts.entries == 0 && counts.unknown > 0;
         self.readers[log] = (!strange).then_some(reader);
@@ -237,18 +235,15 @@ impl<'a> Watch<'a> {
 
     fn notice(&mut self, log: usize, notice: &Notice<'_>) {
         let kind = Kind::of(notice);
-        self.minute.failures.add(kind.clone());
-        self.whole.failures.add(kind.clone());
-        if !self.gate.passes(&kind) {
-            return;
-        }
         if self.asked.json {
+            // A program reads as fast as it has to, and wants each of them.
             let value = self.as_json(log, notice);
             self.write(&value.to_string());
-        } else {
+        } else if self.gate.passes(&kind) {
             let text = self.as_text(&kind, notice);
             self.write(&text);
         }
+        self.minute.failures.add(kind, 1);
     }
 
     /// `14:30:05 502 KC            10.0.0.5:8080         shop.example.com GET /cart 203.0.113.9 0.003s`
@@ -343,6 +338,7 @@ impl<'a> Watch<'a> {
             let minute = std::mem::take(&mut self.minute);
             if minute != Summary::default() {
                 self.summary("last minute", MINUTE, &minute);
+                self.whole.add(minute);
             }
         }
     }
@@ -362,15 +358,6 @@ impl<'a> Watch<'a> {
             return;
         }
         let (rows, rest) = folded.top(MOST_ROWS);
-        if self.asked.json {
-            for (kind, count) in rows {
-                self.write(&json!({ "kind": "folded", "what": kind.what, "upstream": kind.upstream, "count": count }).to_string());
-            }
-            if rest > 0 {
-                self.write(&json!({ "kind": "folded", "count": rest }).to_string());
-            }
-            return;
-        }
         for (kind, count) in rows {
             let text = format!("         … and {count} more {}", named(kind));
             self.write(&self.paint(DIM, &text));
@@ -383,6 +370,7 @@ impl<'a> Watch<'a> {
     /// The end: what is still folded, and the sum of everything.
     fn end(&mut self) {
         self.fold();
+        self.whole.add(std::mem::take(&mut self.minute));
         let (whole, span) = (std::mem::take(&mut self.whole), self.started.elapsed());
         if self.on_terminal && !self.asked.json {
             // Behind the ^C.

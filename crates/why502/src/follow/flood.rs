@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::notice::{Counts, Notice};
+use traffic::notice::{Counts, Notice};
 
 /// Kinds of failures that are told apart; the others are counted together.
 const MOST_KINDS: usize = 500;
@@ -41,13 +41,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, kind: Kind) {
+    pub fn add(&mut self, kind: Kind, failures: u64) {
         if let Some(count) = self.kinds.get_mut(&kind) {
-            *count += 1;
+            *count += failures;
         } else if self.kinds.len() < MOST_KINDS {
-            self.kinds.insert(kind, 1);
+            self.kinds.insert(kind, failures);
         } else {
-            self.others += 1;
+            self.others += failures;
         }
     }
 
@@ -84,7 +84,7 @@ impl Gate {
             self.passed += 1;
             return true;
         }
-        self.folded.add(kind.clone());
+        self.folded.add(kind.clone(), 1);
         false
     }
 
@@ -103,11 +103,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn add(&mut self, counts: Counts) {
-        self.counts.requests += counts.requests;
-        self.counts.failed += counts.failed;
-        self.counts.entries += counts.entries;
-        self.counts.unknown += counts.unknown;
+    pub fn add(&mut self, other: Summary) {
+        self.counts.add(other.counts);
+        self.failures.others += other.failures.others;
+        for (kind, failures) in other.failures.kinds {
+            self.failures.add(kind, failures);
+        }
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn invented_kinds_are_counted_together() {
         let mut tally = Tally::default();
-        (0..10_000).for_each(|it| tally.add(kind(&it.to_string())));
+        (0..10_000).for_each(|it| tally.add(kind(&it.to_string()), 1));
         assert_eq!((tally.top(1).0.len(), tally.top(1).1, tally.kinds.len()), (1, 9_999, MOST_KINDS));
     }
 }
