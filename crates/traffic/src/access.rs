@@ -3,7 +3,7 @@
 use nginx_logs::Kind;
 use nginx_logs::access::{Format, Lists};
 use nginx_logs::reason::{Reason, Signs};
-use nginx_logs::split::{Fields, Span, Splitter, load};
+use nginx_logs::split::{Fields, Span, Splitter};
 
 use crate::By;
 use crate::breakdown::Rows;
@@ -12,7 +12,6 @@ use crate::kept::{Place, Sort};
 use crate::number::{is_undefined, millis, number, status};
 use crate::pattern::{fold, path_of, request_of};
 use crate::steps::add;
-use crate::table::hash_text;
 use crate::tally::Tally;
 use crate::upstreams::{Ending, Setting};
 
@@ -345,18 +344,8 @@ impl Plan {
         if path.is_empty() {
             return;
         }
-        let start = line.start + (path.as_ptr() as usize - text.as_ptr() as usize) as u32;
-        let whole = Span { start, end: start + path.len() as u32 };
-        let end = load(bytes, whole.end.saturating_sub(8).max(start));
-        let hashes = (hash_text(bytes, whole, 1), end ^ path.len() as u64);
-        let row = table.recent(hashes).or_else(|| {
-            fold(path, &mut tally.pattern);
-            let row = table.row(&tally.pattern, tally.most_keys);
-            if let Some(row) = row {
-                table.remember(hashes, row);
-            }
-            row
-        });
+        fold(path, &mut tally.pattern);
+        let row = table.row(&tally.pattern, tally.most_keys);
         table.count(row, given, at);
     }
 }

@@ -7,6 +7,7 @@ use snapshot::{Breakdown, Row};
 use crate::By;
 use crate::clock::time_of;
 use crate::steps::add;
+use crate::table::Keyed;
 use crate::upstreams::is_failure;
 
 /// Rows that are handed on.
@@ -31,15 +32,10 @@ pub struct Rows {
     /// Every request is counted, else only failed ones.
     pub of_all: bool,
     /// Where the row of a value is.
-    index: HashMap<Box<[u8]>, usize>,
+    index: HashMap<Box<[u8]>, usize, Keyed>,
     rows: Vec<Counts>,
     not_told_apart: u64,
-    /// Rows found of late, by a hash of what a line has, its end and length: the row's value may take time to make of it.
-    recent: Vec<(u64, u64, usize)>,
 }
-
-/// Places for rows found of late.
-const RECENT: usize = 1 << 14;
 
 impl By {
     pub fn name(self) -> &'static str {
@@ -59,7 +55,7 @@ impl By {
 
 impl Rows {
     pub fn new(by: By, of_all: bool) -> Rows {
-        Rows { by, of_all, index: HashMap::new(), rows: Vec::new(), not_told_apart: 0, recent: Vec::new() }
+        Rows { by, of_all, index: HashMap::default(), rows: Vec::new(), not_told_apart: 0 }
     }
 
     /// The row of a value; none if there are too many.
@@ -74,19 +70,6 @@ impl Rows {
         self.index.insert(key.into(), self.rows.len());
         self.rows.push(Counts::default());
         Some(self.rows.len() - 1)
-    }
-
-    /// The row that such a text had when it was last asked for, unless that is too long ago.
-    pub fn recent(&self, hashes: (u64, u64)) -> Option<usize> {
-        let (a, b, row) = self.recent.get(hashes.0 as usize % RECENT)?;
-        (*row > 0 && (*a, *b) == hashes).then(|| row - 1)
-    }
-
-    pub fn remember(&mut self, hashes: (u64, u64), row: usize) {
-        if self.recent.is_empty() {
-            self.recent.resize(RECENT, (0, 0, 0));
-        }
-        self.recent[hashes.0 as usize % RECENT] = (hashes.0, hashes.1, row + 1);
     }
 
     /// Counts a request of a row; the status is that of a request that has one.

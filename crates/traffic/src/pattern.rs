@@ -29,44 +29,82 @@ pub fn request_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// digits mixed, is a hash or an id that a program made; a UUID is five such words.
 pub fn fold(path: &[u8], pattern: &mut Vec<u8>) {
     pattern.clear();
-    let mut rest = path;
-    while !rest.is_empty() && pattern.len() < LONGEST_BYTES {
-        if is_uuid(rest) {
-            pattern.extend_from_slice(b"{uuid}");
-            rest = &rest[UUID.len()..];
-            continue;
+    // What lies between the two stays as it is, and is not copied yet.
+    let (mut copied, mut at) = (0, 0);
+    while at < path.len() && pattern.len() + at - copied < LONGEST_BYTES {
+        let word = Word::at(path, at);
+        let end = at + word.length;
+        let folded = match word.length {
+            0 => {
+                at += 1;
+                continue;
+            }
+            8 if word.is_hexadecimal && is_uuid(&path[at..]) => Some((&b"{uuid}"[..], at + UUID.len())),
+            // `%20` and `\xE9` are letters.
+            _ if at > copied && matches!(path[at - 1], b'%' | b'\\') => None,
+            _ => word.folded().map(|it| (it, end)),
+        };
+        let begin = std::mem::replace(&mut at, end);
+        if let Some((folded, end)) = folded {
+            pattern.extend_from_slice(&path[copied..begin]);
+            pattern.extend_from_slice(folded);
+            (copied, at) = (end, end);
         }
-        let end = rest.iter().position(|it| !it.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        if end == 0 {
-            pattern.push(rest[0]);
-            rest = &rest[1..];
-            continue;
-        }
-        let (word, after) = rest.split_at(end);
-        // `%20` and `\xE9` are letters.
-        let escaped = matches!(pattern.last(), Some(b'%' | b'\\'));
-        match fold_word(word).filter(|_| !escaped) {
-            Some(folded) => pattern.extend_from_slice(folded),
-            None => pattern.extend_from_slice(word),
-        }
-        rest = after;
     }
-    if !rest.is_empty() {
+    pattern.extend_from_slice(&path[copied..at]);
+    if at < path.len() {
         pattern.truncate(LONGEST_BYTES);
         pattern.extend_from_slice("…".as_bytes());
     }
 }
 
-fn fold_word(word: &[u8]) -> Option<&'static [u8]> {
-    let digits = word.iter().filter(|it| it.is_ascii_digit()).count();
-    if digits == word.len() {
-        return Some(b"{n}");
+/// Letters and digits.
+#[derive(Debug)]
+struct Word {
+    length: usize,
+    digits: usize,
+    is_hexadecimal: bool,
+}
+
+/// For each byte: whether it belongs to a word, is a digit, and is no hexadecimal digit.
+const CLASSES: [[u8; 3]; 256] = {
+    let mut classes = [[0; 3]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let it = byte as u8;
+        classes[byte] =
+            [it.is_ascii_alphanumeric() as u8, it.is_ascii_digit() as u8, !it.is_ascii_hexdigit() as u8];
+        byte += 1;
     }
-    let hexadecimal = word.iter().all(u8::is_ascii_hexdigit);
-    if hexadecimal && word.len() >= 8 && digits > 0 {
-        return Some(b"{hash}");
+    classes
+};
+
+impl Word {
+    /// The word that begins there; it may be empty.
+    #[inline(always)]
+    fn at(path: &[u8], at: usize) -> Word {
+        let (mut length, mut digits, mut others) = (0, 0, 0);
+        for byte in &path[at..] {
+            let [is_word, is_digit, is_other] = CLASSES[usize::from(*byte)];
+            if is_word == 0 {
+                break;
+            }
+            length += 1;
+            digits += usize::from(is_digit);
+            others |= is_other;
+        }
+        Word { length, digits, is_hexadecimal: others == 0 }
     }
-    (word.len() >= 16 && digits >= 2).then_some(b"{id}")
+
+    #[inline(always)]
+    fn folded(&self) -> Option<&'static [u8]> {
+        match self.digits {
+            digits if digits == self.length => Some(b"{n}"),
+            1.. if self.is_hexadecimal && self.length >= 8 => Some(b"{hash}"),
+            2.. if self.length >= 16 => Some(b"{id}"),
+            _ => None,
+        }
+    }
 }
 
 const UUID: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";

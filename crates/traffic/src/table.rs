@@ -3,6 +3,8 @@
 //! The fields are addresses and statuses of upstreams, peers and servers: nothing that a client could invent at will. Where
 //! it can, a `HashMap` with its keyed hash is the right thing.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use nginx_logs::split::{Span, load, load_short};
 
 /// Cells that there can be at a time.
@@ -129,6 +131,43 @@ fn hash(bytes: &[u8], a: Span, b: Span, bits: u64) -> u64 {
 #[inline(always)]
 pub fn hash_text(bytes: &[u8], span: Span, seed: u64) -> u64 {
     hash_of(bytes, span, seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ span.len() as u64)
+}
+
+/// The same hash for a `HashMap` of texts that clients choose: it begins with a secret, so that they cannot choose such as
+/// meet in one place.
+#[derive(Debug, Clone)]
+pub struct Keyed(u64);
+
+impl Default for Keyed {
+    fn default() -> Keyed {
+        Keyed(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for Keyed {
+    type Hasher = Keyed;
+
+    #[inline]
+    fn build_hasher(&self) -> Keyed {
+        self.clone()
+    }
+}
+
+impl Hasher for Keyed {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash_of(bytes, Span { start: 0, end: bytes.len() as u32 }, self.0);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.0 = mix(self.0, number as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Compares without a call.
