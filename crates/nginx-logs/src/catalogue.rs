@@ -26,6 +26,52 @@ pub(crate) fn symptom(record: &ErrorRecord<'_>) -> Option<Symptom> {
     by_inner_text(record)
 }
 
+/// What all messages say that begin and end alike, whatever stands between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alike {
+    Say(Option<Symptom>),
+    /// Nothing, except those that tell of an unresolved name.
+    SayNothingUnlessUnresolved,
+}
+
+impl Alike {
+    /// What one of them says; `None`: it must be read.
+    pub fn symptom(self, head: &[u8]) -> Option<Option<Symptom>> {
+        match self {
+            Alike::Say(symptom) => Some(symptom),
+            Alike::SayNothingUnlessUnresolved => {
+                let unresolved = memchr::memchr_iter(b'(', head)
+                    .any(|at| head[..at].ends_with(b" could not be resolved "));
+                (!unresolved).then_some(None)
+            }
+        }
+    }
+}
+
+/// What the messages of a connection with a client say that have this beginning, up to a quote, a slash or a digit, and this
+/// end, which begins at the last quote or behind the last slash. `None`: what stands between them matters, or may.
+pub(crate) fn alike(level: Level, beginning: &[u8], end: &ErrorRecord<'_>) -> Option<Alike> {
+    let errno_begins = beginning.len() >= 2 && beginning[beginning.len() - 2] == b'(';
+    if level <= Level::Emerg || level == Level::Debug || errno_begins || contains(beginning, b" while ") {
+        return None;
+    }
+    let rule = rule_of(beginning);
+    if RULES.iter().any(|(start, _)| start.len() > beginning.len() && start.as_bytes().starts_with(beginning))
+    {
+        return None;
+    }
+    match rule {
+        Some(Rule::Is(symptom)) => Some(Alike::Say(Some(symptom))),
+        Some(Rule::No) => Some(Alike::Say(None)),
+        // Only of nginx's own files, whose failures are critical, does the path tell.
+        Some(rule @ (Rule::Open | Rule::MakeDirectory | Rule::Store | Rule::Serve | Rule::Write)) => {
+            (level != Level::Crit && end.errno_text.is_some()).then(|| Alike::Say(file(rule, end)))
+        }
+        Some(_) => None,
+        None => (beginning.len() > 1).then_some(Alike::SayNothingUnlessUnresolved),
+    }
+}
+
 /// The longest beginning in the table that the message has.
 fn rule_of(message: &[u8]) -> Option<Rule> {
     // A beginning sorts at or before every text that has it, and the longest one nearest.

@@ -6,11 +6,14 @@
 
 use crate::Symptom;
 use crate::bytes::find;
+use crate::catalogue;
 use crate::entries::{STDERR, entries};
 use crate::error::{Level, record_of_head};
 use crate::fields;
 use crate::split::{Scratch, Span, load, window};
 use crate::split_marks::{Marked, mark};
+
+pub use crate::catalogue::Alike;
 
 /// Longer entries can be cut, or be several lines.
 const LONGEST_BYTES: usize = 1_900;
@@ -29,6 +32,32 @@ pub struct Quick {
 impl Quick {
     pub fn symptom(&self, bytes: &[u8]) -> Option<Symptom> {
         record_of_head(self.level, self.head.of(bytes)).symptom()
+    }
+
+    /// By what the head can be known again: itself, or its beginning and its end where paths and numbers stand between them.
+    #[inline(always)]
+    pub fn ends(&self, bytes: &[u8]) -> [Span; 2] {
+        let head = self.head.of(bytes);
+        let Some(last) = memchr::memrchr2(b'"', b'/', head) else { return [self.head, Span::default()] };
+        let is_varied = |it: &u8| matches!(it, b'"' | b'/' | b'0'..=b'9');
+        let first = head.iter().position(is_varied).unwrap_or(last);
+        let digits = || head[last + 1..].iter().take_while(|it| it.is_ascii_digit()).count();
+        let after = if head[last] == b'"' { last } else { last + 1 + digits() };
+        // It is not empty, as it is where the head is known by itself.
+        let end = if after == head.len() { last } else { after } as u32;
+        let begin = Span { start: self.head.start, end: self.head.start + first as u32 + 1 };
+        let end = Span { start: self.head.start + end, end: self.head.end };
+        [begin, end]
+    }
+
+    /// What all heads say that are known by the same ends; `None`: each must be read.
+    #[cold]
+    pub fn alike(&self, bytes: &[u8]) -> Option<Alike> {
+        let [begin, end] = self.ends(bytes);
+        if end.is_empty() {
+            return Some(Alike::Say(self.symptom(bytes)));
+        }
+        catalogue::alike(self.level, begin.of(bytes), &record_of_head(self.level, end.of(bytes)))
     }
 }
 
@@ -164,7 +193,7 @@ fn split(bytes: &[u8], line: Span, commas: &[u32], shift: u32) -> Option<Quick> 
     if find(&line_text[..line_text.len().min(120)], STDERR).is_some()
         || memchr::memchr(0, text).is_some()
         || text.ends_with(b"reading client request line")
-        || !fields::begins_with_client(&bytes[client as usize + 2..line.end as usize], false)
+        || !is_address(bytes.get(client as usize + 10..server as usize)?)
     {
         return None;
     }
@@ -200,6 +229,21 @@ fn split(bytes: &[u8], line: Span, commas: &[u32], shift: u32) -> Option<Quick> 
         return None;
     }
     Some(Quick { level, head, server, peer })
+}
+
+/// Whether a client is written so, as `fields::begins_with_client` has it.
+#[inline(always)]
+fn is_address(text: &[u8]) -> bool {
+    const DIGITS: [bool; 256] = {
+        let mut digits = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            digits[byte] = matches!(byte as u8, b'.' | b':') || (byte as u8).is_ascii_hexdigit();
+            byte += 1;
+        }
+        digits
+    };
+    !text.is_empty() && text.iter().fold(true, |all, it| all & DIGITS[usize::from(*it)]) || text == b"unix:"
 }
 
 /// Level, and where the message begins.
@@ -331,6 +375,9 @@ mod tests {
             let record = error::parse(whole.of(bytes)).expect("what was split parses");
             assert_eq!(quick.level, record.level, "{text}");
             assert_eq!(quick.symptom(bytes), record.symptom(), "{text}");
+            if let Some(symptom) = quick.alike(bytes).and_then(|it| it.symptom(quick.head.of(bytes))) {
+                assert_eq!(symptom, record.symptom(), "{text}");
+            }
             assert_eq!(Some(quick.server.of(bytes)), record.server, "{text}");
             let peer = String::from_utf8_lossy(quick.peer.of(bytes));
             assert_eq!(peer, record.peer.unwrap_or_default(), "{text}");
@@ -352,6 +399,65 @@ mod tests {
                 bytes.push(b'\n');
             }
             agree(&bytes);
+        }
+    }
+
+    /// Messages of which one half is the table's, and one that was made up.
+    fn head() -> impl Strategy<Value = String> {
+        let begin = proptest::sample::select(crate::catalogue_table::RULES).prop_map(|it| it.0);
+        let others = proptest::sample::select(vec![
+            "an upstream response is buffered to a temporary file ",
+            "x could not be resolved (110: Operation timed out)",
+            "5",
+            "\"",
+            "client intended to send too large body: ",
+        ]);
+        let piece = proptest::sample::select(vec![
+            "/a/1/02/0000000012",
+            "7",
+            "\"",
+            "/",
+            "\"/a\"",
+            " could not be resolved (3: Host not found)",
+            " failed",
+            " failed (13: Permission denied)",
+            " (28: No space left on device)",
+            " (5: Input/output error)",
+            " (SSL: error:0A000086:SSL routines::certificate verify failed)",
+            " while reading upstream",
+            " while processing HTTP/2 connection",
+            " while sending mp4 to client",
+            ": 12345 bytes",
+        ]);
+        let pieces = proptest::collection::vec(piece, 0..5).prop_map(|it| it.concat());
+        (prop_oneof![3 => begin, 1 => others], pieces).prop_map(|(begin, more)| format!("{begin}{more}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        /// One head is known by the ends of the other, where they have the same.
+        #[test]
+        fn heads_that_begin_and_end_alike_say_the_same(heads in proptest::collection::vec(head(), 1..40), cut in 0..20_usize) {
+            let mut known = std::collections::HashMap::new();
+            let variants = heads.iter().flat_map(|it| {
+                // The same ends around something else.
+                let middle = it.find(|it: char| it == '"' || it == '/' || it.is_ascii_digit()).map(|at| at + 1);
+                let other = &heads[cut % heads.len()];
+                [it.clone(), middle.map_or(it.clone(), |at| format!("{}{other}{}", &it[..at], &it[at - 1..]))]
+            });
+            for text in variants.collect::<Vec<_>>() {
+                let head = Span { start: 0, end: text.len() as u32 };
+                for level in [Level::Alert, Level::Crit, Level::Error, Level::Info] {
+                    let quick = Quick { level, head, server: Span::default(), peer: Span::default() };
+                    let bytes = text.as_bytes();
+                    let ends = quick.ends(bytes).map(|it| it.of(bytes).to_vec());
+                    let alike = known.entry((level, ends)).or_insert_with(|| quick.alike(bytes));
+                    if let Some(symptom) = alike.and_then(|it| it.symptom(bytes)) {
+                        prop_assert_eq!(symptom, quick.symptom(bytes), "{}", text);
+                    }
+                }
+            }
         }
     }
 

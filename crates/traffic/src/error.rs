@@ -3,17 +3,17 @@
 use nginx_logs::Symptom;
 use nginx_logs::error::{Level, parse, parse_stderr};
 use nginx_logs::split::Span;
-use nginx_logs::split_error::Quick;
+use nginx_logs::split_error::{Alike, Quick};
 
 use crate::access::Here;
 use crate::kept::Sort;
-use crate::steps::add;
+use crate::steps::add_near;
 use crate::tally::Tally;
 use crate::upstreams::Entries;
 
 /// The number of "no symptom".
 pub const OTHER: u8 = u8::MAX;
-/// Messages whose symptom is remembered. Those without quoted text are few: nothing in them is a client's.
+/// Messages whose symptom is remembered. They are few, but for those with a number.
 const MOST_HEADS: usize = 512;
 
 /// As reports name it.
@@ -53,16 +53,28 @@ fn read_stderr(entry: &[u8], here: Here<'_>, tally: &mut Tally) -> bool {
 
 impl Tally {
     fn symptom_of(&mut self, quick: &Quick, bytes: &[u8]) -> u8 {
-        let (level, nothing) = (quick.level as u64, Span::default());
-        if let Some(known) = self.heads.find(bytes, quick.head, nothing, level) {
-            return self.heads.cells[known].value;
+        let (level, [begin, end]) = (quick.level as u64, quick.ends(bytes));
+        let alike = match self.heads.find(bytes, begin, end, level) {
+            Some(known) => self.heads.cells[known].value,
+            None => self.new_head(quick, bytes),
+        };
+        let symptom = match alike {
+            Some(Alike::Say(symptom)) => Some(symptom),
+            Some(alike) => alike.symptom(quick.head.of(bytes)),
+            None => None,
+        };
+        number_of(symptom.unwrap_or_else(|| quick.symptom(bytes)))
+    }
+
+    #[cold]
+    fn new_head(&mut self, quick: &Quick, bytes: &[u8]) -> Option<Alike> {
+        if self.heads.cells.len() >= MOST_HEADS {
+            self.heads.take();
         }
-        let number = number_of(quick.symptom(bytes));
-        let head = quick.head.of(bytes);
-        if self.heads.cells.len() < MOST_HEADS && memchr::memchr(b'"', head).is_none() {
-            self.heads.insert(bytes, quick.head, nothing, level, number);
-        }
-        number
+        let (level, [begin, end]) = (quick.level as u64, quick.ends(bytes));
+        let alike = quick.alike(bytes);
+        self.heads.insert(bytes, begin, end, level, alike);
+        alike
     }
 
     /// Counts an entry; its peer and its server are spans of `bytes`. Says no where it cannot be placed in the window.
@@ -92,7 +104,7 @@ impl Tally {
         it.last_at = it.last_at.max(at);
         self.first_at = self.first_at.min(at);
         self.last_at = self.last_at.max(at);
-        add(&mut self.steps.at(at).symptoms, (symptom, it.upstream), 1);
+        add_near(&mut self.steps.at(at).symptoms, &mut it.counted_at, (symptom, it.upstream));
         // Entries of the lowest levels are many and tell little.
         if level <= Level::Notice {
             let sort = Sort { source, kind: here.kind, tells };
@@ -110,8 +122,16 @@ impl Tally {
             self.work_out();
         }
         let upstream = self.names.number(&String::from_utf8_lossy(spans[0].of(bytes)));
-        let it =
-            Entries { level, symptom, upstream, kept: None, count: 0, first_at: i64::MAX, last_at: i64::MIN };
+        let it = Entries {
+            level,
+            symptom,
+            upstream,
+            kept: None,
+            counted_at: 0,
+            count: 0,
+            first_at: i64::MAX,
+            last_at: i64::MIN,
+        };
         self.entries.insert(bytes, spans[0], spans[1], bits, it)
     }
 }

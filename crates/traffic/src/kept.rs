@@ -28,6 +28,8 @@ pub struct Place {
 pub struct Quoted {
     pub at: i64,
     pub place: Place,
+    length: usize,
+    /// Empty as long as the line stands in the block that is being read.
     pub text: Vec<u8>,
 }
 
@@ -51,6 +53,8 @@ struct Lines {
     count: u64,
     first: VecDeque<Quoted>,
     last: VecDeque<Quoted>,
+    /// Some have no text yet.
+    is_open: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +65,10 @@ pub struct Keeper {
     /// The first line of each sort that went well, and the first of the last hour.
     examples: HashMap<Sort, (Quoted, Quoted)>,
     bytes: usize,
+    /// Those with lines that have no text yet.
+    open: Vec<usize>,
+    /// Texts are parts of a block, and copied at its end: most lines that are kept make room for later ones before.
+    pub copies_later: bool,
     /// Lines of sorts that are not kept.
     pub passed_over: HashMap<(usize, usize), u64>,
 }
@@ -90,15 +98,33 @@ impl Keeper {
         match number.and_then(|it| self.failures.get_mut(it)) {
             Some(lines) if text.len() <= LONGEST_BYTES => {
                 lines.count += 1;
-                lines.insert((at, place), text, &mut self.bytes);
+                let later = self.copies_later;
+                let is_kept = lines.insert((at, place), text, later, &mut self.bytes);
+                if is_kept && later && !lines.is_open {
+                    lines.is_open = true;
+                    self.open.extend(number);
+                }
             }
             _ => *self.passed_over.entry((sort.source, sort.kind)).or_default() += 1,
         }
     }
 
+    /// Copies the lines of a block that are kept; says where it begins.
+    pub fn copy_from(&mut self, bytes: &[u8], offset: u64) {
+        for number in self.open.drain(..) {
+            let lines = &mut self.failures[number];
+            lines.is_open = false;
+            for it in lines.first.iter_mut().chain(&mut lines.last).filter(|it| it.text.len() < it.length) {
+                let start = (it.place.offset - offset) as usize;
+                it.text.extend_from_slice(&bytes[start..start + it.length]);
+            }
+        }
+        self.copies_later = false;
+    }
+
     /// Keeps a line as an example of what goes well.
     pub fn show(&mut self, sort: Sort, at: i64, place: Place, text: &[u8]) {
-        let quoted = Quoted { at, place, text: text.to_vec() };
+        let quoted = Quoted { at, place, length: text.len(), text: text.to_vec() };
         self.show_quoted(sort, quoted.clone(), quoted);
     }
 
@@ -139,7 +165,7 @@ impl Keeper {
             both.sort_unstable_by_key(Quoted::order);
             both.dedup_by_key(|it| it.place);
             for it in both {
-                to.insert(it.order(), &it.text, &mut self.bytes);
+                to.insert(it.order(), &it.text, false, &mut self.bytes);
             }
         }
         for (sort, (first, last)) in other.examples {
@@ -180,39 +206,46 @@ impl Keeper {
 }
 
 impl Lines {
-    fn insert(&mut self, order: (i64, Place), text: &[u8], bytes: &mut usize) {
+    /// Says whether the line is among the first or the last.
+    fn insert(&mut self, order: (i64, Place), text: &[u8], later: bool, bytes: &mut usize) -> bool {
+        let mut is_kept = false;
         if self.first.len() < MOST_LINES || self.first.back().is_some_and(|it| order < it.order()) {
             let spare = if self.first.len() == MOST_LINES { self.first.pop_back() } else { None };
-            put(&mut self.first, order, text, spare, bytes);
+            is_kept |= put(&mut self.first, order, text, later, spare, bytes);
         }
         if self.last.len() < MOST_LINES || self.last.front().is_some_and(|it| order > it.order()) {
             let spare = if self.last.len() == MOST_LINES { self.last.pop_front() } else { None };
-            put(&mut self.last, order, text, spare, bytes);
+            is_kept |= put(&mut self.last, order, text, later, spare, bytes);
         }
+        is_kept
     }
 }
 
-/// Puts a line where it belongs, into the memory of the one that it takes the place of.
+/// Puts a line where it belongs, into the memory of the one that it takes the place of. Says no if there is no room.
 fn put(
     lines: &mut VecDeque<Quoted>,
     (at, place): (i64, Place),
     text: &[u8],
+    later: bool,
     spare: Option<Quoted>,
     bytes: &mut usize,
-) {
+) -> bool {
+    *bytes -= spare.as_ref().map_or(0, |it| it.length);
     let mut memory = spare.map(|it| it.text).unwrap_or_default();
-    *bytes -= memory.len();
     if *bytes + text.len() > MOST_BYTES {
-        return;
+        return false;
     }
     *bytes += text.len();
     memory.clear();
-    memory.extend_from_slice(text);
+    if !later {
+        memory.extend_from_slice(text);
+    }
     let before = match lines.back() {
         Some(last) if (at, place) < last.order() => lines.partition_point(|it| it.order() < (at, place)),
         _ => lines.len(),
     };
-    lines.insert(before, Quoted { at, place, text: memory });
+    lines.insert(before, Quoted { at, place, length: text.len(), text: memory });
+    true
 }
 
 #[cfg(test)]

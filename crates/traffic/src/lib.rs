@@ -115,6 +115,7 @@ impl Scanner {
     fn scan_access(&self, plan: &Plan, block: &Block<'_>, tally: &mut Tally) -> u64 {
         let kind = tally.kind(&plan.kind());
         let mut scratch = std::mem::take(&mut tally.scratch);
+        tally.keeper.copies_later = true;
         let mut lines = 0;
         let take = |bytes, whole: Span, fields: Option<&Fields>| {
             let offset = block.bytes.len() - <[u8]>::len(bytes) + whole.start as usize;
@@ -131,6 +132,7 @@ impl Scanner {
             None => each_line(block.bytes, take),
         };
         tally.scratch = scratch;
+        tally.keeper.copy_from(block.bytes, block.offset);
         tally.end_of_kind(block.source, kind);
         lines
     }
@@ -138,6 +140,7 @@ impl Scanner {
     fn scan_errors(&self, block: &Block<'_>, tally: &mut Tally) -> u64 {
         let kind = tally.kind(&Kind::Error);
         let mut scratch = std::mem::take(&mut tally.scratch);
+        tally.keeper.copies_later = true;
         let mut line = 0;
         let lines = each_entry(block.bytes, &mut scratch, |whole, lines, quick| {
             let place = place(block, whole.start as usize, line);
@@ -149,6 +152,7 @@ impl Scanner {
             }
         });
         tally.scratch = scratch;
+        tally.keeper.copy_from(block.bytes, block.offset);
         tally.end_of_kind(block.source, kind);
         lines
     }

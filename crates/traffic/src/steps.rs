@@ -47,6 +47,20 @@ pub fn add<K: PartialEq>(counts: &mut Vec<(K, u64)>, key: K, count: u64) {
     }
 }
 
+/// Counts one more of a key that was found at that place before, in this step or another one.
+#[inline(always)]
+pub fn add_near<K: PartialEq>(counts: &mut Vec<(K, u64)>, place: &mut usize, key: K) {
+    if let Some(it) = counts.get_mut(*place).filter(|it| it.0 == key) {
+        it.1 += 1;
+        return;
+    }
+    *place = counts.iter().position(|it| it.0 == key).unwrap_or(counts.len());
+    match counts.get_mut(*place) {
+        Some(it) => it.1 += 1,
+        None => counts.push((key, 1)),
+    }
+}
+
 impl Counts {
     fn merge(&mut self, other: &Counts, upstream: impl Fn(u32) -> u32) {
         self.requests += other.requests;

@@ -7,6 +7,7 @@ use nginx_logs::Kind;
 use nginx_logs::access::Lists;
 use nginx_logs::error::Level;
 use nginx_logs::split::{Scratch, Span};
+use nginx_logs::split_error::Alike;
 use snapshot::{
     EventCount, LogLine, LogLines, LogSource, Step, Successes, SymptomCount, Traffic, UpstreamTraffic,
 };
@@ -57,8 +58,8 @@ pub struct Tally {
 
     pub(crate) endings: Table<Ending>,
     pub(crate) entries: Table<Entries>,
-    /// Symptoms by message.
-    pub(crate) heads: Table<u8>,
+    /// What messages say.
+    pub(crate) heads: Table<Option<Alike>>,
     pub(crate) names: Names,
     pub(crate) sums: Sums,
     pub(crate) request_time: Sketch,

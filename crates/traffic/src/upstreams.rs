@@ -330,6 +330,8 @@ pub struct Entries {
     pub upstream: u32,
     /// Where their lines are kept.
     pub kept: Option<usize>,
+    /// Where a step counts them, most likely.
+    pub counted_at: usize,
     pub count: u64,
     pub first_at: i64,
     pub last_at: i64,
