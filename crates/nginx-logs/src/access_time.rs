@@ -110,7 +110,7 @@ pub(crate) fn stamp(text: &[u8]) -> Option<Stamp> {
     }
     let two = |at: usize| {
         let (tens, ones) = (date[at].wrapping_sub(b'0'), date[at + 1].wrapping_sub(b'0'));
-        (tens < 10 && ones < 10).then_some((tens * 10 + ones) as i8)
+        (tens < 10 && ones < 10).then(|| (tens * 10 + ones) as i8)
     };
     let year = i16::from(two(0)?) * 100 + i16::from(two(2)?);
     let fraction = rest.strip_prefix(b".").or_else(|| rest.strip_prefix(b",")).unwrap_or_default();
@@ -163,6 +163,19 @@ mod tests {
             "01/Apr/2026:15:00:00 +01:0",
         ] {
             assert_eq!(time_local(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_byte_in_the_place_of_a_digit_matters() {
+        let time = b"2026-11-20T15:00:00.5+01:00 ";
+        assert_eq!(stamp(time).unwrap().length, 27);
+        for at in 0..time.len() {
+            for byte in 0..=255 {
+                let mut text = *time;
+                text[at] = byte;
+                let _ = stamp(&text);
+            }
         }
     }
 }
