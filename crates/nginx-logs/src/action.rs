@@ -94,8 +94,14 @@ const ACTIONS: &[(&str, Side)] = &[
 
 /// Whose connection `action` is about; `None`: nginx has no such action.
 pub fn side(action: &[u8]) -> Option<Side> {
+    let action = plain(action);
     let index = ACTIONS.binary_search_by(|(name, _)| name.as_bytes().cmp(action)).ok()?;
     Some(ACTIONS[index].1)
+}
+
+/// The action without what ngx_http_proxy_connect_module puts behind nginx's own: `connecting to upstream(proxy_connect)`.
+pub(crate) fn plain(action: &[u8]) -> &[u8] {
+    action.strip_suffix(b"(proxy_connect)").unwrap_or(action)
 }
 
 /// Whether some action begins with this text: what is left of one that was cut.

@@ -4,7 +4,7 @@
 //! between symptoms, since nginx uses the same words on both sides ("recv() failed") and in several phases
 //! ("upstream timed out"). The side of the client is never a symptom of an upstream's.
 
-use crate::action::Side;
+use crate::action::{Side, plain};
 use crate::bytes::{contains, find, leading_number};
 use crate::catalogue_table::{RULES, Rule};
 use crate::error::{ErrorRecord, Level, configuration_location};
@@ -238,7 +238,7 @@ fn send(record: &ErrorRecord<'_>) -> Option<Symptom> {
 }
 
 fn timed_out(record: &ErrorRecord<'_>) -> Symptom {
-    match record.action {
+    match record.action.map(plain) {
         Some(b"connecting to upstream") => Symptom::ConnectTimeout,
         Some(b"SSL handshaking to upstream") => Symptom::SslTimeout,
         Some(b"sending request to upstream") => Symptom::SendTimeout,

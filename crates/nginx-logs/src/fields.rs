@@ -54,10 +54,16 @@ pub(crate) fn begins_with_client(text: &[u8], at_limit: bool) -> bool {
         None => rest.split_at(end.unwrap_or(rest.len())),
     };
     let after = after.strip_prefix(b" using starttls").unwrap_or(after);
-    if address.is_empty() {
-        return at_limit && rest.is_empty();
+    if !matches!(after, [] | [b',', ..]) || address.is_empty() {
+        return at_limit && rest.is_empty() || is_masked(rest);
     }
     after.starts_with(b", server: ") || b", server: ".starts_with(after)
+}
+
+/// Whether somebody took the address out before they showed the line to others: `client: x.x.x.x, server: `.
+fn is_masked(rest: &[u8]) -> bool {
+    let end = rest.iter().position(|byte| matches!(byte, b' ' | b'"' | b','));
+    end.is_some_and(|end| end <= 45 && rest[end..].starts_with(b", server: "))
 }
 
 /// Reads the fields from `client: ` (or `udp client: `) on.

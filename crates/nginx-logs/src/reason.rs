@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::Symptom;
 use crate::access::{Listed, attempts};
+use crate::action::plain;
 use crate::bytes::small_number;
 use crate::error::ErrorRecord;
 
@@ -385,6 +386,7 @@ const ACTIONS: [(&[u8], u8); 9] = [
 ];
 
 fn phase_of(action: &[u8]) -> Option<u8> {
+    let action = plain(action);
     ACTIONS.iter().find(|it| it.0 == action).map(|it| it.1)
 }
 

@@ -394,3 +394,30 @@ fn bytes_that_are_no_text_pass_through() {
     let record = parse(&entry).unwrap();
     assert_eq!(record.path, Some(b"/\xff?b=1".as_slice()));
 }
+
+#[test]
+fn the_address_of_a_client_can_be_masked() {
+    for client in ["x.x.x.x", "xx.xx.xx.xx", "<redacted>", "", "2001:db8::xxxx"] {
+        let line = format!(
+            "2020/08/27 17:12:58 [error] 14965#0: *20033661 recv() failed (104: Connection reset by peer) while reading \
+             response header from upstream, client: {client}, server: localhost, request: \"POST /upload?x  HTTP/1.1\", \
+             upstream: \"http://[2001:db8::7]:80/upload?x\", host: \"a\""
+        );
+        let record = parse(line.as_bytes()).unwrap();
+        assert_eq!(record.client, Some(client.as_bytes()), "{line}");
+        assert_eq!((record.peer.as_deref(), record.host), (Some("[2001:db8::7]:80"), Some(b"a".as_slice())));
+        assert_eq!(record.symptom(), Some(Symptom::ReadReset));
+    }
+}
+
+#[test]
+fn a_tunnel_of_the_connect_module_goes_through_the_phases_of_nginx() {
+    let line = b"2019/03/01 09:05:37 [error] 56#56: *79 upstream timed out (110: Operation timed out) while connecting to \
+                 upstream(proxy_connect), client: 192.168.99.1, server: , request: \"CONNECT i.example:443 HTTP/1.1\", \
+                 host: \"i.example:443\"";
+    let record = parse(line).unwrap();
+    assert_eq!(record.message, b"upstream timed out");
+    assert_eq!(record.action, Some(b"connecting to upstream(proxy_connect)".as_slice()));
+    assert_eq!(record.symptom(), Some(Symptom::ConnectTimeout));
+    assert_eq!(record.peer, None);
+}
