@@ -237,6 +237,8 @@ pub(super) fn names(columns: &[Column<'_>]) -> Option<Vec<Name>> {
     guess.by_key(names::said_by_end);
     guess.host_of_ltsv();
     guess.by_shape();
+    // Behind a request with its own status it is the upstream's.
+    guess.by_key(|name| (name == "st").then_some(Said::OneOf(&["status", "upstream_status"])));
     if guess.is_of_php_fpm() {
         return None;
     }

@@ -332,3 +332,22 @@ fn every_beginning_of_a_line_is_harmless() {
         let _ = recognise([&object.as_bytes()[..end]]);
     }
 }
+
+#[test]
+fn a_status_behind_the_addresses_is_no_address() {
+    let lines = [
+        "10.0.0.9 [20/Nov/2026:15:00:00 +0100] \"GET / HTTP/1.1\" -> 10.0.0.5:8080, 10.0.0.6:8080 : 504, 200 200 0.012",
+        "10.0.0.9 [20/Nov/2026:15:00:01 +0100] \"GET / HTTP/1.1\" -> 10.0.0.5:8080 : 200 200 0.011",
+    ];
+    let format = recognise(lines.iter().map(|it| it.as_bytes())).unwrap();
+    let record = format.parse(lines[0].as_bytes()).unwrap();
+    assert_eq!(record.get("upstream_addr").as_deref(), Some("10.0.0.5:8080, 10.0.0.6:8080"));
+}
+
+#[test]
+fn st_is_the_upstream_s_status_where_the_request_has_one() {
+    let line = "10.0.0.9 - - [20/Nov/2026:15:00:00 +0100] \"GET / HTTP/1.1\" 502 157 \"-\" \"curl/8.5.0\" up=10.0.0.5:8080 st=504";
+    let format = recognise([line.as_bytes()]).unwrap();
+    let record = format.parse(line.as_bytes()).unwrap();
+    assert_eq!((record.status(), record.get("upstream_status").as_deref()), (Some(502), Some("504")));
+}

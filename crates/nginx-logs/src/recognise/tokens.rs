@@ -185,6 +185,9 @@ fn split_text<'a>(writing: Writing, line: &'a [u8], values: &mut Vec<Value<'a>>)
         last = end;
         at = next;
         at += skipped(&line[at..], b" ");
+        if line[at..].starts_with(b": ") {
+            at += 2;
+        }
         if let Writing::Separated(separator) = writing {
             match line.get(at) {
                 None => break,
@@ -264,8 +267,11 @@ fn end_of_bare(writing: Writing, text: &[u8]) -> usize {
             break;
         };
         let next = memchr(b' ', &text[continues..]).map_or(text.len(), |it| continues + it);
-        // What follows a list's separator is an item, not a quoted value.
-        if text[continues..].starts_with(b"\"") || next == continues {
+        // What follows a list's separator is an item, not a quoted value, nor a status behind an address.
+        let item = &text[continues..next];
+        let digits = item.strip_suffix(b",").unwrap_or(item);
+        let other_list = text[..end].contains(&b':') && digits.iter().all(u8::is_ascii_digit);
+        if item.is_empty() || item.starts_with(b"\"") || other_list {
             break;
         }
         end = next;
