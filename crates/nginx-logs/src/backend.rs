@@ -29,6 +29,49 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// What a line tells about an event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Field<'a> {
+    Text(&'a str),
+    Texts(&'a [String]),
+    Whole(i64),
+    Fraction(f64),
+    Holds,
+}
+
+/// Whatever an event can hold; `None` where the line does not tell it, or where it does not hold.
+trait IsField {
+    fn field(&self) -> Option<Field<'_>>;
+}
+
+impl<T: IsField> IsField for Option<T> {
+    fn field(&self) -> Option<Field<'_>> {
+        self.as_ref().and_then(T::field)
+    }
+}
+
+macro_rules! are_fields {
+    ($($type:ty, $it:ident => $field:expr;)+) => {
+        $(impl IsField for $type {
+            fn field(&self) -> Option<Field<'_>> {
+                let $it = self;
+                $field
+            }
+        })+
+    };
+}
+
+are_fields! {
+    String, it => Some(Field::Text(it));
+    Vec<String>, it => Some(Field::Texts(it));
+    u16, it => Some(Field::Whole((*it).into()));
+    u32, it => Some(Field::Whole((*it).into()));
+    i32, it => Some(Field::Whole((*it).into()));
+    u64, it => i64::try_from(*it).ok().map(Field::Whole);
+    f64, it => Some(Field::Fraction(*it));
+    bool, it => it.then_some(Field::Holds);
+}
+
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])* $variant:ident $({ $($field:ident: $type:ty),+ $(,)? })? = $name:literal,)+) => {
         /// What happened, with what the line tells about it.
@@ -42,6 +85,15 @@ macro_rules! event_kinds {
             /// The stable name, such as `max-children-reached`.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$variant $({ $($field: _),+ })? => $name,)+ }
+            }
+
+            /// Hands out what the line tells about it, by name.
+            pub(crate) fn each_field(&self, mut take: impl FnMut(&'static str, Field<'_>)) {
+                match self {
+                    $(Self::$variant $({ $($field),+ })? => {
+                        $($(if let Some(it) = $field.field() { take(stringify!($field), it) })+)?
+                    })+
+                }
             }
         }
     };

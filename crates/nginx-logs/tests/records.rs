@@ -171,8 +171,29 @@ fn a_program_s_line_tells_its_event_and_its_own_time() {
             "level": "WARNING",
             "message": "[pool www] server reached pm.max_children setting (5), consider raising it",
             "event": "max-children-reached",
+            "pool": "www",
+            "limit": 5,
         })]
     );
+}
+
+#[test]
+fn what_an_event_tells_is_told_with_it() {
+    let log = "[20-Nov-2026 15:00:00] WARNING: [pool www] child 4242 exited on signal 11 (SIGSEGV) after 12.500000 seconds \
+               from start\n\
+               [Tue Nov 18 10:00:00 2025] Out of memory: Killed process 4711 (java) total-vm:1kB, anon-rss:1kB\n\
+               type=AVC msg=audit(1777723200.123:456): avc:  denied  { name_connect } for  pid=7 comm=\"nginx\" dest=8080 \
+               scontext=system_u:system_r:httpd_t:s0 tcontext=system_u:object_r:http_cache_port_t:s0 tclass=tcp_socket \
+               permissive=0\n";
+    let records = records(log);
+    let told = |index: usize, names: &[&str]| -> Vec<Value> {
+        names.iter().map(|it| records[index][*it].clone()).collect()
+    };
+    let signalled = told(0, &["event", "event_pid", "pool", "signal", "after_seconds"]);
+    assert_eq!(json!(signalled), json!(["child-signalled", 4242, "www", 11, 12.5]));
+    assert_eq!(json!(told(1, &["event", "event_pid", "comm"])), json!(["oom-kill", 4711, "java"]));
+    let denied = told(2, &["event", "permissions", "comm", "port", "permissive"]);
+    assert_eq!(json!(denied), json!(["avc-denied", ["name_connect"], "nginx", 8080, null]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{ERROR, EVENT, LEVEL, MESSAGE, PID, Place, TRUNCATED, Writer, number_
 use crate::backend;
 use crate::error::{ErrorRecord, StderrRecord};
 use crate::reason::Reason;
-use crate::{Kind, Program};
+use crate::{Carrier, Kind, Program};
 
 keys! {
     TID = "tid";
@@ -35,6 +35,7 @@ keys! {
     TO_UPSTREAM = "bytes_to_upstream";
     SYMPTOM = "symptom";
     REASON = "reason";
+    EVENT_PID = "event_pid";
     CONFIG_FILE = "config_file";
     CONFIG_LINE = "config_line";
 }
@@ -136,6 +137,17 @@ impl Writer<'_, '_> {
         out.text(&MESSAGE, header.message.as_bytes());
         if let Some(event) = backend::event(&line) {
             out.text(&EVENT, event.kind.name().as_bytes());
+            if let Some(pid) = event.pid {
+                out.integer(&EVENT_PID, pid.into());
+            }
+            let is_journal = self.printer.shape.carrier == Carrier::JournalJson;
+            let has_unit = is_journal && place.carried.is_some_and(|it| it.source.is_some());
+            event.kind.each_field(|name, value| match name {
+                "unit" if has_unit => {}
+                // The reason of a record is a code.
+                "reason" => out.field("why", value),
+                _ => out.field(name, value),
+            });
         }
         self.end(place);
     }

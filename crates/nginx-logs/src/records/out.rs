@@ -3,6 +3,7 @@
 use super::Form;
 use super::csv::Cells;
 use crate::access::{Escape, unescape_into};
+use crate::backend::Field;
 
 /// Names are copied as a whole number of machine words; longer ones are rare.
 const SHORT: usize = 32;
@@ -163,6 +164,37 @@ impl<'a> Out<'a> {
                 push_integer(&mut digits, value);
                 self.cells.set(key.column, &digits);
             }
+        }
+    }
+
+    /// What an event tells besides; rows have no columns for that.
+    pub fn field(&mut self, name: &'static str, value: Field<'_>) {
+        if !self.is_json() || matches!(value, Field::Text("") | Field::Texts([])) {
+            return;
+        }
+        let to = &mut *self.bytes;
+        to.extend_from_slice(b",\"");
+        to.extend_from_slice(name.as_bytes());
+        to.extend_from_slice(b"\":");
+        let text = |to: &mut Vec<u8>, text: &str| {
+            to.push(b'"');
+            push_json(to, text.as_bytes());
+            to.push(b'"');
+        };
+        match value {
+            Field::Text(it) => text(to, it),
+            Field::Texts(several) => {
+                for (index, it) in several.iter().enumerate() {
+                    to.push(if index == 0 { b'[' } else { b',' });
+                    text(to, it);
+                }
+                to.push(b']');
+            }
+            Field::Whole(it) => to.extend_from_slice(it.to_string().as_bytes()),
+            // JSON has no other numbers than finite ones.
+            Field::Fraction(it) if it.is_finite() => to.extend_from_slice(it.to_string().as_bytes()),
+            Field::Fraction(_) => to.extend_from_slice(b"null"),
+            Field::Holds => to.extend_from_slice(b"true"),
         }
     }
 
