@@ -4,22 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use nginx_logs::{Carrier, Shape, backend};
 
-const CARRIERS: [Carrier; 8] = [
-    Carrier::None,
-    Carrier::Syslog,
-    Carrier::Rfc5424,
-    Carrier::DockerJson,
-    Carrier::Compose,
-    Carrier::Cri,
-    Carrier::Kubectl,
-    Carrier::JournalJson,
-];
-
 fuzz_target!(|log: &[u8]| {
     let shape = Shape::detect(log, &[]);
     for line in log.split(|it| *it == b'\n') {
         let _ = shape.kind_of(line);
-        for carrier in CARRIERS {
+        for carrier in Carrier::ALL {
             if let Some(carried) = carrier.open(line) {
                 let _ = shape.kind_of(&carried.text);
                 let _ = backend::event(&String::from_utf8_lossy(&carried.text));

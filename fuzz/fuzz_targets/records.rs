@@ -6,18 +6,6 @@ use nginx_logs::access::Format;
 use nginx_logs::records::{Form, Memory, Options, Part, Printer};
 use nginx_logs::{Block, Carrier, Kind, Program, Shape};
 
-const CARRIERS: [Carrier; 9] = [
-    Carrier::None,
-    Carrier::Syslog,
-    Carrier::Rfc5424,
-    Carrier::DockerJson,
-    Carrier::Compose,
-    Carrier::Cri,
-    Carrier::Kubectl,
-    Carrier::JournalJson,
-    Carrier::JournalExport,
-];
-
 const TRIES: &str = "$remote_addr [$time_local] \"$request\" $status \"$upstream_addr\" \"$upstream_status\" \
     \"$upstream_response_time\" $request_time";
 
@@ -31,7 +19,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         4 => vec![Kind::Access(Format::combined()), Kind::Error, Kind::Program(Program::App)],
         _ => Shape::detect(log, &[]).kinds,
     };
-    let shape = Shape { carrier: CARRIERS[usize::from(carrier) % CARRIERS.len()], kinds };
+    let shape = Shape { carrier: Carrier::ALL[usize::from(carrier) % Carrier::ALL.len()], kinds };
     let options = Options {
         form: Form::JsonLines,
         raw: kind & 64 != 0,

@@ -75,7 +75,7 @@ pub struct Carried<'a> {
 const SAMPLE_LINES: usize = 500;
 
 impl Carrier {
-    const ALL: [Carrier; 9] = [
+    pub const ALL: [Carrier; 9] = [
         Carrier::None,
         Carrier::Syslog,
         Carrier::Rfc5424,

@@ -431,7 +431,7 @@ proptest! {
     #[test]
     fn any_bytes_are_whole_records_and_the_counts_add_up(
         lines in prop::collection::vec(line(), 0..12),
-        carrier in prop::sample::select(CARRIERS.to_vec()),
+        carrier in prop::sample::select(Carrier::ALL.to_vec()),
         kinds in prop::sample::subsequence(kinds(), 0..3),
         form in prop::sample::select(vec![Form::JsonLines, Form::Csv]),
         raw in any::<bool>(),
@@ -472,18 +472,6 @@ proptest! {
         prop_assert_eq!(String::from_utf8(bytes).unwrap(), print_with(&options, &shape, &log).0);
     }
 }
-
-const CARRIERS: [Carrier; 9] = [
-    Carrier::None,
-    Carrier::Syslog,
-    Carrier::Rfc5424,
-    Carrier::DockerJson,
-    Carrier::Compose,
-    Carrier::Cri,
-    Carrier::Kubectl,
-    Carrier::JournalJson,
-    Carrier::JournalExport,
-];
 
 fn kinds() -> Vec<Kind> {
     vec![
