@@ -1,13 +1,15 @@
 //! Requests by one property.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 
+use nginx_logs::split::Span;
 use snapshot::{Breakdown, Row};
 
 use crate::By;
 use crate::clock::time_of;
 use crate::steps::add;
-use crate::table::Keyed;
+use crate::table::{Cell, Table};
 use crate::upstreams::is_failure;
 
 /// Rows that are handed on.
@@ -31,9 +33,10 @@ pub struct Rows {
     pub by: By,
     /// Every request is counted, else only failed ones.
     pub of_all: bool,
-    /// Where the row of a value is.
-    index: HashMap<Box<[u8]>, usize, Keyed>,
-    rows: Vec<Counts>,
+    /// By value.
+    rows: Table<Counts>,
+    /// Clients cannot know it.
+    secret: u64,
     not_told_apart: u64,
 }
 
@@ -55,26 +58,26 @@ impl By {
 
 impl Rows {
     pub fn new(by: By, of_all: bool) -> Rows {
-        Rows { by, of_all, index: HashMap::default(), rows: Vec::new(), not_told_apart: 0 }
+        Rows { by, of_all, rows: Table::default(), secret: RandomState::new().hash_one(0), not_told_apart: 0 }
     }
 
     /// The row of a value; none if there are too many.
     pub fn row(&mut self, key: &[u8], most_keys: usize) -> Option<usize> {
         let key = &key[..key.len().min(LONGEST_BYTES)];
-        if let Some(row) = self.index.get(key) {
-            return Some(*row);
-        }
-        if self.rows.len() >= most_keys {
-            return None;
-        }
-        self.index.insert(key.into(), self.rows.len());
-        self.rows.push(Counts::default());
-        Some(self.rows.len() - 1)
+        let (whole, nothing) = (Span { start: 0, end: key.len() as u32 }, Span::default());
+        self.rows.find(key, whole, nothing, self.secret).or_else(|| {
+            let has_room = self.rows.cells.len() < most_keys;
+            has_room.then(|| self.rows.insert(key, whole, nothing, self.secret, Counts::default()))
+        })
+    }
+
+    fn counts(&mut self, row: Option<usize>) -> Option<&mut Counts> {
+        Some(&mut self.rows.cells.get_mut(row?)?.value)
     }
 
     /// Counts a request of a row; the status is that of a request that has one.
     pub fn count(&mut self, row: Option<usize>, status: Option<u16>, at: Option<i64>) {
-        let Some(counts) = row.and_then(|it| self.rows.get_mut(it)) else {
+        let Some(counts) = self.counts(row) else {
             self.not_told_apart += 1;
             return;
         };
@@ -89,7 +92,8 @@ impl Rows {
 
     /// Adds entries of a log that are no requests: each is a failure without a status.
     pub fn add_entries(&mut self, key: &[u8], count: u64, span: (i64, i64)) {
-        let Some(counts) = self.row(key, usize::MAX).and_then(|it| self.rows.get_mut(it)) else { return };
+        let row = self.row(key, usize::MAX);
+        let Some(counts) = self.counts(row) else { return };
         counts.requests += count;
         counts.failed += count;
         counts.first_at = earlier(counts.first_at, Some(span.0));
@@ -99,9 +103,10 @@ impl Rows {
     pub fn merge(&mut self, other: Rows, most_keys: usize) {
         self.not_told_apart += other.not_told_apart;
         let mut rows = other.rows;
-        for (key, number) in other.index {
-            let counts = std::mem::take(&mut rows[number]);
-            let Some(to) = self.row(&key, most_keys).and_then(|it| self.rows.get_mut(it)) else {
+        for cell in rows.take() {
+            let row = self.row(cell.text(), most_keys);
+            let counts = cell.value;
+            let Some(to) = self.counts(row) else {
                 self.not_told_apart += counts.requests;
                 continue;
             };
@@ -116,21 +121,20 @@ impl Rows {
     }
 
     pub fn into_breakdown(self) -> Breakdown {
-        let mut all = self.rows;
-        let take = |(key, number): (Box<[u8]>, usize)| (key, std::mem::take(&mut all[number]));
-        let mut rows: Vec<(Box<[u8]>, Counts)> = self.index.into_iter().map(take).collect();
-        rows.sort_unstable_by(|(a_key, a), (b_key, b)| {
-            (b.failed, b.requests).cmp(&(a.failed, a.requests)).then_with(|| a_key.cmp(b_key))
+        let mut rows: Vec<&Cell<Counts>> = self.rows.cells.iter().collect();
+        rows.sort_unstable_by(|a, b| {
+            let count = |it: &Counts| (it.failed, it.requests);
+            count(&b.value).cmp(&count(&a.value)).then_with(|| a.text().cmp(b.text()))
         });
         let left_out = rows.len().saturating_sub(MOST_ROWS) as u64;
         rows.truncate(MOST_ROWS);
-        let row = |(key, counts): (Box<[u8]>, Counts)| Row {
-            key: String::from_utf8_lossy(&key).into_owned(),
-            requests: counts.requests,
-            failed: counts.failed,
-            statuses: counts.statuses.into_iter().collect::<BTreeMap<_, _>>(),
-            first_at: counts.first_at.map(time_of),
-            last_at: counts.last_at.map(time_of),
+        let row = |it: &Cell<Counts>| Row {
+            key: String::from_utf8_lossy(it.text()).into_owned(),
+            requests: it.value.requests,
+            failed: it.value.failed,
+            statuses: it.value.statuses.iter().copied().collect::<BTreeMap<_, _>>(),
+            first_at: it.value.first_at.map(time_of),
+            last_at: it.value.last_at.map(time_of),
         };
         Breakdown {
             by: self.by.name().to_owned(),

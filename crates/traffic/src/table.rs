@@ -1,15 +1,13 @@
 //! Finds what is known of lines by two of their fields, as they stand there: in the time that it takes to read these.
 //!
-//! The fields are addresses and statuses of upstreams, peers and servers: nothing that a client could invent at will. Where
-//! it can, a `HashMap` with its keyed hash is the right thing.
-
-use std::hash::{BuildHasher, Hasher, RandomState};
+//! Where clients can invent the fields, the bits must be a secret, so that nobody can choose fields that meet in one place.
 
 use nginx_logs::split::{Span, load, load_short};
 
-/// Cells that there can be at a time.
+/// Cells that there can be at a time, where the caller does not count them.
 const MOST_CELLS: usize = 8_192;
-const SLOTS: usize = MOST_CELLS * 2;
+/// Slots to begin with.
+const SLOTS: usize = 64;
 /// Fields that are short together stand in the cell itself, with room to load the last byte with seven more.
 const SHORT_BYTES: usize = 48;
 const ROOM: usize = 8;
@@ -29,8 +27,8 @@ pub struct Cell<T> {
 
 #[derive(Debug)]
 pub struct Table<T> {
-    /// Numbers of cells plus one; none as long as there are no cells.
-    slots: Vec<u16>,
+    /// Numbers of cells plus one, zero for none; a power of two, and at least twice as many as there are cells.
+    slots: Vec<u32>,
     pub cells: Vec<Cell<T>>,
 }
 
@@ -45,14 +43,15 @@ impl<T> Table<T> {
     #[inline(always)]
     pub fn find(&self, bytes: &[u8], a: Span, b: Span, bits: u64) -> Option<usize> {
         let hash = hash(bytes, a, b, bits);
-        let mut slot = hash as usize % SLOTS;
+        let last = self.slots.len().wrapping_sub(1);
+        let mut slot = hash as usize & last;
         loop {
-            let number = (usize::from(*self.slots.get(slot)?)).checked_sub(1)?;
+            let number = (*self.slots.get(slot)? as usize).checked_sub(1)?;
             let cell = self.cells.get(number)?;
             if cell.hash == hash && cell.bits == bits && cell.is(bytes, a, b) {
                 return Some(number);
             }
-            slot = (slot + 1) % SLOTS;
+            slot = (slot + 1) & last;
         }
     }
 
@@ -62,14 +61,7 @@ impl<T> Table<T> {
 
     /// Adds a cell, for which there is room; says its number.
     pub fn insert(&mut self, bytes: &[u8], a: Span, b: Span, bits: u64, value: T) -> usize {
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, 0);
-        }
         let hash = hash(bytes, a, b, bits);
-        let mut slot = hash as usize % SLOTS;
-        while self.slots[slot] > 0 {
-            slot = (slot + 1) % SLOTS;
-        }
         let fields = [a.of(bytes), b.of(bytes), &[0; ROOM]].concat();
         let mut short = [0; SHORT_BYTES];
         let long = match short.get_mut(..fields.len()) {
@@ -81,8 +73,25 @@ impl<T> Table<T> {
         };
         let (first, length) = (a.len() as u32, (a.len() + b.len()) as u32);
         self.cells.push(Cell { hash, bits, first, length, short, long, value });
-        self.slots[slot] = self.cells.len() as u16;
+        if self.cells.len() * 2 > self.slots.len() {
+            let slots = SLOTS.max(self.slots.len() * 2);
+            self.slots = vec![0; slots];
+            for number in 0..self.cells.len() - 1 {
+                self.point_to(number);
+            }
+        }
+        self.point_to(self.cells.len() - 1);
         self.cells.len() - 1
+    }
+
+    /// Gives a cell a slot.
+    fn point_to(&mut self, number: usize) {
+        let last = self.slots.len() - 1;
+        let mut slot = self.cells[number].hash as usize & last;
+        while self.slots[slot] > 0 {
+            slot = (slot + 1) & last;
+        }
+        self.slots[slot] = number as u32 + 1;
     }
 
     /// Empties it.
@@ -93,9 +102,20 @@ impl<T> Table<T> {
 }
 
 impl<T> Cell<T> {
+    /// Both fields, and something behind them.
+    #[inline(always)]
+    fn known(&self) -> &[u8] {
+        if self.long.is_empty() { self.short.as_slice() } else { &self.long }
+    }
+
+    /// Both fields.
+    pub fn text(&self) -> &[u8] {
+        &self.known()[..self.length as usize]
+    }
+
     #[inline(always)]
     fn is(&self, bytes: &[u8], a: Span, b: Span) -> bool {
-        let known = if self.long.is_empty() { self.short.as_slice() } else { &self.long };
+        let known = self.known();
         let (first, second) =
             (Span { start: 0, end: self.first }, Span { start: self.first, end: self.length });
         equal(known, first, bytes, a) && equal(known, second, bytes, b)
@@ -133,43 +153,6 @@ pub fn hash_text(bytes: &[u8], span: Span, seed: u64) -> u64 {
     hash_of(bytes, span, seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ span.len() as u64)
 }
 
-/// The same hash for a `HashMap` of texts that clients choose: it begins with a secret, so that they cannot choose such as
-/// meet in one place.
-#[derive(Debug, Clone)]
-pub struct Keyed(u64);
-
-impl Default for Keyed {
-    fn default() -> Keyed {
-        Keyed(RandomState::new().hash_one(0))
-    }
-}
-
-impl BuildHasher for Keyed {
-    type Hasher = Keyed;
-
-    #[inline]
-    fn build_hasher(&self) -> Keyed {
-        self.clone()
-    }
-}
-
-impl Hasher for Keyed {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash_of(bytes, Span { start: 0, end: bytes.len() as u32 }, self.0);
-    }
-
-    #[inline]
-    fn write_usize(&mut self, number: usize) {
-        self.0 = mix(self.0, number as u64);
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Compares without a call.
 #[inline(always)]
 fn equal(known: &[u8], is: Span, bytes: &[u8], span: Span) -> bool {
@@ -203,7 +186,8 @@ mod tests {
         ) {
             let mut table = Table::default();
             let mut expected: Vec<(String, String, u64)> = Vec::new();
-            for (a, b, bits) in pairs {
+            let invented = (0..300).map(|it| (format!("c{it}"), String::new(), 3));
+            for (a, b, bits) in pairs.clone().into_iter().chain(invented).chain(pairs) {
                 let text = format!("{a}{b}");
                 let spans = [(0, a.len()), (a.len(), text.len())]
                     .map(|(start, end)| Span { start: start as u32, end: end as u32 });
