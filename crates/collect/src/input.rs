@@ -251,4 +251,4 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

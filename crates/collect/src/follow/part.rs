@@ -1,5 +1,7 @@
 //! One open file of a log, and the reading of it: a plain file, a packed one, or a pipe.
 
+use std::borrow::Borrow;
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,16 +9,17 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Instant;
 
-use flate2::read::MultiGzDecoder;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::lines::{Step, step};
+use crate::input::packing::Packing;
+
 use super::position::{FileId, Position, SAMPLE_BYTES, hash};
 
 /// How much is read at once. It holds several of the longest lines.
 pub const CHUNK_BYTES: usize = 256 << 10;
-/// How a gzip file begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of a file that tell how it is packed.
+const MAGIC_BYTES: usize = 16;
 
 /// A file and where reading stands in it.
 #[derive(Debug)]
@@ -62,10 +65,32 @@ impl Source {
     }
 }
 
-#[derive(Debug)]
 enum Reader {
-    Packed(MultiGzDecoder<File>),
+    Packed(Box<dyn Read + Send>),
     Pipe(File),
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reader::Packed(_) => "Packed",
+            Reader::Pipe(_) => "Pipe",
+        })
+    }
+}
+
+/// Reads a file from its beginning, wherever the place is that its descriptor shares with others.
+struct Whole<F> {
+    file: F,
+    offset: u64,
+}
+
+impl<F: Borrow<File>> Read for Whole<F> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.borrow().read_at(output, self.offset)?;
+        self.offset += length as u64;
+        Ok(length)
+    }
 }
 
 /// What reading found.
@@ -142,10 +167,12 @@ impl Part {
             ));
         }
         let position = Position { id: FileId::of(&metadata), written_at: written_at(&metadata), ..position };
-        let source = if is_packed(&file)? {
-            Source::stream(Reader::Packed(MultiGzDecoder::new(file)), position.offset)
-        } else {
-            Source::Plain(file)
+        let source = match packing_of(&file)? {
+            Some(packing) => {
+                let text = packing.open(Whole { file, offset: 0 }, None)?;
+                Source::stream(Reader::Packed(text), position.offset)
+            }
+            None => Source::Plain(file),
         };
         let mut part = Part { unread: true, ..Part::of(source, position) };
         part.check()?;
@@ -382,14 +409,14 @@ pub fn is_of(file: &File, position: &Position) -> io::Result<bool> {
     let length = position.sample_length();
     let mut sample = [0; SAMPLE_BYTES];
     let sample = &mut sample[..length];
-    if !is_packed(file)? {
+    let Some(packing) = packing_of(file)? else {
         let holds = |it: &[u8], expected| hash(it) == expected;
         return Ok(read_full(file, sample, 0)? == length
             && holds(sample, position.head)
             && read_full(file, sample, position.offset - length as u64)? == length
             && holds(sample, position.tail));
-    }
-    let mut text = MultiGzDecoder::new(file);
+    };
+    let mut text = packing.open(Whole { file, offset: 0 }, None)?;
     let unpacked = (|| -> io::Result<bool> {
         text.read_exact(sample)?;
         if hash(sample) != position.head {
@@ -412,7 +439,6 @@ pub fn is_of(file: &File, position: &Position) -> io::Result<bool> {
         Ok(hash(&last) == position.tail)
     })();
     // The file may end earlier, or be half written.
-    let _ = rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0));
     match unpacked {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof || error.kind() == ErrorKind::InvalidInput => {
             Ok(false)
@@ -430,10 +456,17 @@ pub fn begins_alike(a: &File, b: &File) -> bool {
     }
 }
 
-/// Whether a file is packed with gzip.
+/// Whether a file is packed.
 pub fn is_packed(file: &File) -> io::Result<bool> {
-    let mut magic = [0; 2];
-    Ok(read_full(file, &mut magic, 0)? == magic.len() && magic == GZIP)
+    Ok(packing_of(file)?.is_some())
+}
+
+fn packing_of(file: &File) -> io::Result<Option<Packing>> {
+    let mut magic = [0; MAGIC_BYTES];
+    let length = read_full(file, &mut magic, 0)?;
+    let packing = Packing::of(&magic[..length]);
+    let is_packed = matches!(packing, Packing::Gzip | Packing::Zstd | Packing::Xz | Packing::Bzip2);
+    Ok(is_packed.then_some(packing))
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -14,7 +14,7 @@ use super::position::{FileId, Position};
 const MOST_FILES: usize = 64;
 /// How often a set is listed again, when files moved while they were opened.
 const MOST_TRIES: usize = 32;
-/// How files are packed; only the first can be read here.
+/// How files are packed.
 const PACKINGS: [&str; 4] = [".gz", ".zst", ".xz", ".bz2"];
 
 /// One rotated file, opened.
