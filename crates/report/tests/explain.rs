@@ -161,3 +161,38 @@ fn as_markdown_a_cause_is_its_own_page() {
     assert!(page.starts_with("# keepalive-race\n\nnginx reused "), "{page}");
     assert!(page.contains("\n## Shows as\n\n`premature-close`, "), "{page}");
 }
+
+#[test]
+fn a_message_without_its_time_is_understood() {
+    for (text, symptom) in [
+        ("connect() failed (111: Connection refused) while connecting to upstream", "connect-refused"),
+        ("connect() to unix:/run/a.sock failed (2: No such file or directory)", "-"),
+        ("[error] 7#7: *12 upstream prematurely closed connection while reading upstream", "body-short"),
+        ("worker process 4242 exited on signal 11", "worker-exit"),
+        (
+            "upstream timed out (110: Connection timed out) while reading response header from upstream, client: \
+             x.x.x.x, server: , request: \"GET / HTTP/1.1\", upstream: \"http://10.0.0.5:80/\"",
+            "read-timeout",
+        ),
+    ] {
+        match explain(text) {
+            Ok(it) => {
+                let line: Value = serde_json::from_str(&render_json(&it)).unwrap();
+                assert_eq!(line["symptom"], symptom, "{text}");
+                assert_eq!((&line["fields"]["time"], &line["fields"]["pid"]), (&Value::Null, &Value::Null));
+            }
+            Err(_) => assert_eq!(symptom, "-", "{text}"),
+        }
+    }
+    assert!(explain("while connecting to upstream").is_err());
+}
+
+#[test]
+fn a_failed_request_gives_its_reason_code_and_the_causes_of_that() {
+    let line = json(
+        "10.0.0.9 - - [20/Nov/2025:15:00:00 +0100] \"GET / HTTP/1.1\" 504 167 \"-\" \"curl/8\" rt=60.001 ua=\"127.0.0.1:8080\" \
+         us=\"504\" uct=\"0.000\" uht=\"-\" urt=\"60.000\"",
+    );
+    assert_eq!((&line["status"], &line["reason"]), (&Value::from(504), &Value::from("TH")));
+    assert!(ids(&line).contains(&"backend-slow".to_owned()));
+}

@@ -109,6 +109,7 @@ fn line(it: &Line) -> Value {
         "truncated": it.truncated,
         "symptom": it.symptom.map(Symptom::id),
         "meaning": it.symptom.map(Symptom::meaning),
+        "reason": it.reason.as_ref().map(Reason::code),
         "event": it.event,
         "status": it.status,
         "errno": it.errno.map(|it| json!({"errno": it.number, "name": it.name, "meaning": it.meaning})),

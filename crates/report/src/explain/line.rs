@@ -6,6 +6,7 @@ use nginx_logs::backend::{self, Event, EventKind};
 use nginx_logs::carrier::{Carried, Carrier};
 use nginx_logs::errno::{Errno, errno};
 use nginx_logs::error::{ErrorRecord, StderrRecord, parse, parse_stderr};
+use nginx_logs::reason::{Reason, Signs};
 use nginx_logs::{Kind, Program, Shape, Symptom};
 
 /// A line and what it says.
@@ -17,6 +18,8 @@ pub struct Line {
     pub fields: Vec<(String, String)>,
     /// What nginx saw; none when the line is no symptom.
     pub symptom: Option<Symptom>,
+    /// Who ended a failed request, and in which phase, where a line of an access log tells.
+    pub reason: Option<Reason>,
     /// What another program says that happened.
     pub event: Option<Event>,
     /// The errno in it, as Linux numbers it.
@@ -33,6 +36,9 @@ impl Line {
     pub(super) fn causes(&self) -> Vec<&'static Cause> {
         if let Some(event) = &self.event {
             return super::causes_named(causes_behind(&event.kind));
+        }
+        if let (None, Some(reason)) = (self.symptom, self.reason) {
+            return super::causes_of_reason(reason);
         }
         let of =
             |wanted: &str| self.fields.iter().find(|(name, _)| name == wanted).map(|(_, it)| it.as_str());
@@ -117,15 +123,40 @@ pub(super) fn read(text: &str) -> Option<Line> {
             format.parse(entry).and_then(of_access_log)
         })
         .or_else(|| of_program(&carried, text))
+        .or_else(|| of_message(text))
+}
+
+/// What somebody copied out of an entry of the error log: its message, perhaps with what stands around it.
+fn of_message(text: &str) -> Option<Line> {
+    let heads = ["[error] 1#1: *1 ", "[crit] 1#1: *1 ", "[alert] 1#1: ", ""];
+    let entries = heads.map(|head| format!("2026/01/01 00:00:00 {head}{text}"));
+    let mut line = entries.iter().find_map(|it| {
+        let record = parse(it.as_bytes())?;
+        record.symptom().is_some().then(|| of_error_log(record))
+    })?;
+    line.fields.retain(|(name, _)| !matches!(name.as_str(), "time" | "level" | "pid" | "connection"));
+    Some(line)
 }
 
 fn of_access_log(record: AccessRecord) -> Option<Line> {
     let status = record.status()?;
+    let value = |name| record.raw(name).unwrap_or_default();
+    let reason = Reason::of(&Signs {
+        status,
+        tells_upstream: record.raw("upstream_addr").or(record.raw("upstream_status")).is_some(),
+        upstream_addr: value("upstream_addr"),
+        upstream_status: value("upstream_status"),
+        connect_time: value("upstream_connect_time"),
+        header_time: value("upstream_header_time"),
+        response_time: value("upstream_response_time"),
+    });
     let fields = record.values().filter(|(name, _)| !name.starts_with("field_"));
     Some(Line {
         kind: "access-log",
         fields: fields.map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
         symptom: (status == 499).then_some(Symptom::ClientClosed),
+        // Codes that name neither who nor where say no more than the status does.
+        reason: reason.filter(|it| !it.code().contains('-')),
         event: None,
         errno: None,
         status: Some(status),
@@ -159,6 +190,7 @@ fn of_program(carried: &Carried<'_>, line: &str) -> Option<Line> {
         kind: program.name(),
         fields: present(fields),
         symptom: None,
+        reason: None,
         event,
         errno: too_many_files.then(|| errno(24)).flatten(),
         status: None,
@@ -197,6 +229,7 @@ fn of_error_log(record: ErrorRecord) -> Line {
         kind: "error-log",
         fields: present(fields),
         symptom: record.symptom(),
+        reason: None,
         event: None,
         errno: record.linux_errno().and_then(errno),
         status: None,
@@ -217,6 +250,7 @@ fn of_stderr(record: StderrRecord) -> Line {
         kind: "nginx-stderr",
         fields: present(fields),
         symptom: record.symptom(),
+        reason: None,
         event: None,
         errno: record.errno.and_then(errno),
         status: None,

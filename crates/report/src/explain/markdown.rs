@@ -131,6 +131,9 @@ fn log_line(out: &mut String, it: &Line) {
             title(out, it.event.as_ref().map_or("no failure of an upstream by itself", |it| it.kind.name()))
         }
     }
+    if let Some(it) = it.reason {
+        paragraph(out, &format!("{}: {}", it.code(), it.meaning()));
+    }
     if let Some(it) = it.errno {
         paragraph(out, &format!("{} {}: {}", it.number, it.name, it.meaning));
     }

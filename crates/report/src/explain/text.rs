@@ -137,17 +137,22 @@ fn line(page: &mut Page, it: &Line) {
         (None, None) => match &it.event {
             Some(event) => {
                 page.put("", event.kind.name(), BOLD);
-                page.put("  ", &format!("what a line of {} tells", it.kind), PLAIN);
+                page.put("  ", &format!("told by a line of {}", it.kind), PLAIN);
             }
             None => page.put("", "no failure of an upstream by itself", BOLD),
         },
+    }
+    if let Some(it) = it.reason {
+        page.put(&format!("  {}: ", it.code()), it.meaning(), PLAIN);
     }
     if let Some(it) = it.errno {
         page.put(&format!("  {} {}: ", it.number, it.name), it.meaning, PLAIN);
     }
     page.heading("What the line says");
+    // A format can hold long names; a few of them do not push all values to the right.
+    let width = it.fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).clamp(10, 22);
     for (name, value) in &it.fields {
-        page.put_led((&format!("  {name:<10}  "), DIM), value, PLAIN);
+        page.put_led((&format!("  {name:<width$}  "), DIM), value, PLAIN);
     }
     if it.truncated {
         page.put("  ", "(nginx cut the line at its limit, so its end is missing)", DIM);

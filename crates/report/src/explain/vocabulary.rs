@@ -127,7 +127,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
         502,
         "Bad Gateway",
         "nginx got no usable answer: the connection was refused or impossible, the backend hung up, or what it said was no \
-         valid response. The access log holds no reason; the error log's line for the same request does.",
+         valid response. The status alone holds no reason; the error log's line for the same request does.",
     ),
     (
         503,
