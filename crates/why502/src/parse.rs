@@ -17,6 +17,7 @@ use crate::which_logs::cannot_read;
 
 /// What is gathered before it is written.
 const WRITTEN_AT_ONCE_BYTES: usize = 256 << 10;
+const BYTE_ORDER_MARK_BYTES: u64 = 3;
 /// Samples of unparsed lines that are shown for each log, and logs that they are shown for.
 const SAMPLES_SHOWN: usize = 5;
 const LOGS_SHOWN: usize = 10;
@@ -95,8 +96,9 @@ fn print(input: &Input, options: &Options, progress: &Progress) -> Result<Outcom
     let take = |source: usize, index: u64, part: Part| {
         let log = &mut outcome.logs[source];
         if index == 0 {
-            // Of a log that is not read from its beginning nobody counted the lines.
-            log.next_line = (part.offset == 0).then_some(1);
+            // Of a log that is not read from its beginning nobody counted the lines. No line is as short as the byte-order
+            // mark that can stand before the first one.
+            log.next_line = (part.offset <= BYTE_ORDER_MARK_BYTES).then_some(1);
         }
         let first_line = log.next_line;
         log.next_line = first_line.map(|it| it + part.counts.lines);
