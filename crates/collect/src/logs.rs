@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_conf::{Escape, LogContext, LogDestination, LogTarget};
+use nginx_logs::Stream;
 use snapshot::{JournalEntry, LogFile, LogKind, LogLines, Reading, Reason, Window};
 
 use crate::host::obstacle;
 use crate::nginx::Instance;
 use crate::task::start;
-use places::{Descriptors, Place, Stream};
+use places::{Descriptors, Place};
 
 pub use access::compile;
 pub use backend::{Source, read_all as read_backends};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nginx_conf::Files;
+use nginx_logs::{Carried, Carrier as Wrapping, Stream};
 use rustix::fs::MemfdFlags;
 
-use super::places::Stream;
 use super::{Context, window};
 use crate::host::files::{FsFiles, open};
 use crate::input::packing::{Packing, text_of};
@@ -51,12 +51,14 @@ impl Carrier {
         let part = window::read(&self.path, &context, MAX_BYTES, |line| Some(record(line)?.0))?;
         let (mut file, mut zone) = (memory_file()?, context.zone.clone());
         for line in part.bytes.split(|byte| *byte == b'\n') {
-            if let Some((written, stream, text)) = record(line)
-                && stream == self.stream
+            if let Some((written, carried)) = record(line)
+                && carried.stream == Some(self.stream)
             {
-                zone = window::zone_of_writer(text.as_bytes(), written, &zone).unwrap_or(zone);
-                file.write_all(text.trim_end_matches('\n').as_bytes())?;
-                file.write_all(b"\n")?;
+                zone = window::zone_of_writer(&carried.text, written, &zone).unwrap_or(zone);
+                file.write_all(&carried.text)?;
+                if !carried.continues {
+                    file.write_all(b"\n")?;
+                }
             }
         }
         file.seek(SeekFrom::Start(0))?;
@@ -70,18 +72,11 @@ pub fn container_id(cgroup: &str) -> Option<&str> {
     cgroup.rsplit('/').flat_map(|it| it.split(['-', '.', ':'])).find(is_id)
 }
 
-/// Docker's JSON (`{"log":"…\n","stream":"stderr","time":"…Z"}`), or the lines of CRI (`…Z stderr F …`).
-fn record(line: &[u8]) -> Option<(Timestamp, Stream, String)> {
-    let stream_of = |name: &str| if name == "stderr" { Stream::Error } else { Stream::Output };
-    if line.starts_with(b"{") {
-        let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-        let text = |key: &str| value.get(key)?.as_str();
-        return Some((text("time")?.parse().ok()?, stream_of(text("stream")?), text("log")?.to_owned()));
-    }
-    let text = String::from_utf8_lossy(line);
-    let mut parts = text.splitn(4, ' ');
-    let (time, stream, _, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    Some((time.parse().ok()?, stream_of(stream), rest.to_owned()))
+/// A line of Docker's JSON, or of CRI, and when it was written.
+fn record(line: &[u8]) -> Option<(Timestamp, Carried<'_>)> {
+    let carrier = if line.starts_with(b"{") { Wrapping::DockerJson } else { Wrapping::Cri };
+    let carried = carrier.open(line)?;
+    Some((carried.at?, carried))
 }
 
 /// The text of a packed log; none when it is plain. Of one that is still being written to, what is there.
@@ -127,8 +122,9 @@ mod tests {
 
     #[track_caller]
     fn recorded(line: &str, expected: Option<(&str, Stream, &str)>) {
-        let found = record(line.as_bytes()).map(|(at, stream, text)| (at.to_string(), stream, text));
-        let expected = expected.map(|(at, stream, text)| (at.to_owned(), stream, text.to_owned()));
+        let found = record(line.as_bytes())
+            .map(|(at, it)| (at.to_string(), it.stream, String::from_utf8_lossy(&it.text).into_owned()));
+        let expected = expected.map(|(at, stream, text)| (at.to_owned(), Some(stream), text.to_owned()));
         assert_eq!(found, expected);
     }
 
@@ -136,7 +132,7 @@ mod tests {
     fn both_forms_of_records_are_read_and_others_passed_over() {
         let docker =
             r#"{"log":"2026/05/02 12:00:00 [error] x\n","stream":"stderr","time":"2026-05-02T12:00:00.5Z"}"#;
-        recorded(docker, Some(("2026-05-02T12:00:00.5Z", Stream::Error, "2026/05/02 12:00:00 [error] x\n")));
+        recorded(docker, Some(("2026-05-02T12:00:00.5Z", Stream::Error, "2026/05/02 12:00:00 [error] x")));
         let cri = "2026-05-02T12:00:00.5Z stdout F 10.0.0.9 - - [02/May/2026]";
         recorded(cri, Some(("2026-05-02T12:00:00.5Z", Stream::Output, "10.0.0.9 - - [02/May/2026]")));
         for end in 0..docker.len() {

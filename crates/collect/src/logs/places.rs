@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nginx_conf::Files;
+use nginx_logs::Stream;
 
 use super::decoded::Carrier;
 use crate::host::files::FsFiles;
@@ -34,13 +35,6 @@ pub enum Place {
         /// What stands in the way.
         why: String,
     },
-}
-
-/// Standard output or error of the master.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    Output,
-    Error,
 }
 
 /// What the master holds open.
