@@ -56,6 +56,17 @@ struct Results<P> {
     claimed: usize,
 }
 
+impl<P> Results<P> {
+    /// Whether something can be handed over, or there is nothing more of the source whose turn it is.
+    fn is_due(&self) -> bool {
+        self.ready.contains_key(&self.next) || self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.counts.get(self.next.0).copied().flatten() == Some(self.next.1)
+    }
+}
+
 enum Claim {
     Block(usize, Span),
     /// Nothing, as long as nothing changes.
@@ -120,7 +131,7 @@ pub fn read<'a, S: Send, P: Send>(
                 break;
             }
             if matches!(step, Claim::Wait | Claim::Over) {
-                shared.wait(|it| it.ready.contains_key(&it.next));
+                shared.wait(Results::is_due);
             }
         }
         let first = thread.state;
@@ -266,7 +277,7 @@ impl<P> Shared<'_, P> {
                 self.news.notify_all();
                 return Some((next.0, next.1, part));
             }
-            if results.counts.get(next.0).copied().flatten() != Some(next.1) {
+            if !results.is_over() {
                 return None;
             }
             results.next = (next.0 + 1, 0);
