@@ -76,6 +76,13 @@ pub struct Source {
     from: From,
 }
 
+impl Source {
+    /// Whether its bytes can be read again.
+    pub fn is_file(&self) -> bool {
+        !matches!(self.from, From::Pipe(_))
+    }
+}
+
 /// Where the bytes of a source come from.
 #[derive(Debug)]
 enum From {

@@ -4,20 +4,29 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 use nginx_conf::LogDestination;
 use nginx_logs::access::Format;
-use nginx_logs::{Kind, Program};
-use snapshot::{BackendLog, LogFile, LogKind, LogSource, Nginx, Reading, Snapshot, Traffic, Window};
+use nginx_logs::{Carrier, Kind, Program, error, zone_from_requests};
+use snapshot::{
+    BackendLog, JournalEntry, KernelMessage, LogFile, LogKind, LogLine, LogSource, Nginx, Reading, Snapshot,
+    Traffic, Window,
+};
 use traffic::{By, Kept, Options, Scanner, StatusFilter, Tally};
 
 use crate::host::clock::Clock;
 use crate::host::processes::Proc;
 use crate::host::users::Users;
-use crate::input::{self, Ask, End, Input, PassedOver, Progress, Unreadable};
+use crate::input::{self, Ask, End, Input, PassedOver, Progress, Source, Unreadable};
 use crate::logs::{compile, escape_name};
 use crate::nginx::{self, Instance, Wanted};
+
+/// Logs of more bytes are not read a second time.
+const MOST_BYTES_TWICE: u64 = 1 << 30;
+
+/// The priority of a line that tells none: that of a notice.
+const UNTOLD: u8 = 5;
 
 /// Which logs, and what is asked of them.
 #[derive(Debug, Clone, Default)]
@@ -56,22 +65,33 @@ pub fn read_logs(request: &LogRequest, progress: &Progress) -> LogsRead {
     let started = Instant::now();
     let clock = Clock::now();
     let logs = Logs::find(&request.names, request.config.clone());
-    let zone = request.zone.clone().or(logs.zone).unwrap_or_else(|| clock.zone.clone());
+    let told = request.zone.clone().or(logs.zone);
+    let is_told = told.is_some();
+    let zone = told.unwrap_or_else(|| clock.zone.clone());
     let formats = request.formats.iter().cloned().chain(logs.formats).collect();
     let ask =
         Ask { names: logs.names, since: request.since, until: request.until, formats, zone: zone.clone() };
     let (input, unreadable) = input::open(&ask);
 
     let window = window(request.since, request.until);
-    let options = Options {
+    let mut options = Options {
         window,
-        zone: zone.clone(),
+        zone,
         by: request.by.clone(),
         statuses: request.statuses.clone(),
+        now: Some(request.until.map_or(clock.now, |it| it.min(clock.now))),
         ..Options::default()
     };
-    let (traffic, kept) = count(&input, &options, progress);
-    let mut snapshot = assemble(traffic, kept, window, &clock);
+    let (mut traffic, mut kept) = count(&input, &options, progress);
+    if !is_told
+        && let Some(zone) = other_zone(&kept, &options.zone).filter(|_| is_read_again(&input, &traffic))
+    {
+        options.zone = zone;
+        (traffic, kept) = count(&input, &options, progress);
+    }
+    let zone = options.zone;
+    let carriers: Vec<Carrier> = input.sources().iter().map(|it| it.shape.carrier).collect();
+    let mut snapshot = assemble(traffic, kept, &carriers, window, &clock);
     snapshot.elapsed_seconds = started.elapsed().as_secs_f64();
     snapshot.host.utc_offset_seconds = zone.to_offset(snapshot.collected_at).seconds();
     if !logs.nginx.is_empty() {
@@ -133,6 +153,44 @@ impl Logs {
 fn window(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Window> {
     (since.is_some() || until.is_some())
         .then(|| Window { from: since.unwrap_or(Timestamp::MIN), to: until.unwrap_or(Timestamp::MAX) })
+}
+
+/// The zone of error logs that were written on another host than this one: the one in which their entries meet their requests,
+/// whose log tells its zone. None where it is `zone`, or too little tells.
+fn other_zone(kept: &[Kept], zone: &TimeZone) -> Option<TimeZone> {
+    let (mut entries, mut requests) = (Vec::new(), Vec::new());
+    for (kind, line) in kept.iter().flat_map(|it| it.lines.lines.iter().map(|line| (&it.kind, line))) {
+        match kind {
+            Kind::Access(format) => {
+                let record = format.parse(line.text.as_bytes());
+                let request = record.as_ref().and_then(|it| it.get("request"));
+                requests.extend(request.map(|it| (line.at, it.to_string())));
+            }
+            Kind::Error => {
+                let request = error::parse(line.text.as_bytes()).and_then(|it| it.request);
+                let east = SignedDuration::from_secs(zone.to_offset(line.at).seconds().into());
+                let stamp = line.at.checked_add(east).ok();
+                entries.extend(
+                    request.zip(stamp).map(|(it, at)| (at, String::from_utf8_lossy(it).into_owned())),
+                );
+            }
+            Kind::Program(_) => {}
+        }
+    }
+    let first = entries.first()?.0;
+    let east = zone_from_requests(
+        entries.iter().map(|(at, it)| (*at, it.as_str())),
+        requests.iter().map(|(at, it)| (*at, it.as_str())),
+    )?;
+    // What was stamped in summer may be of the same zone as what is stamped now.
+    let same = zone.to_offset(first).seconds() == east;
+    (!same).then(|| Offset::from_seconds(east).ok().map(TimeZone::fixed)).flatten()
+}
+
+/// Whether logs can be read a second time, and soon enough.
+fn is_read_again(input: &Input, traffic: &Traffic) -> bool {
+    let bytes: u64 = traffic.sources.iter().map(|it| it.bytes).sum();
+    bytes <= MOST_BYTES_TWICE && input.sources().iter().all(Source::is_file)
 }
 
 /// Every line of every log once.
@@ -200,19 +258,33 @@ fn describe(traffic: &mut Traffic, input: &Input, ends: Vec<End>) {
 }
 
 /// The Snapshot of logs alone.
-fn assemble(traffic: Traffic, kept: Vec<Kept>, asked: Option<Window>, clock: &Clock) -> Snapshot {
-    let (mut logs, mut backend_logs) = (Vec::new(), Vec::new());
+fn assemble(
+    traffic: Traffic,
+    kept: Vec<Kept>,
+    carriers: &[Carrier],
+    asked: Option<Window>,
+    clock: &Clock,
+) -> Snapshot {
+    let (mut logs, mut backend_logs, mut system) = (Vec::new(), Vec::new(), System::default());
     let first_at = traffic.first_at.unwrap_or(clock.now);
     let last_at = traffic.last_at.unwrap_or(clock.now);
     for it in kept {
         let path = traffic.sources.get(it.source).map(|it| it.name.clone()).unwrap_or_default();
         match &it.kind {
-            Kind::Program(program) => backend_logs.push(BackendLog {
-                path: path.clone(),
-                server: server_of(*program).to_owned(),
-                owner: String::new(),
-                lines: Reading::seen(it.lines.lines, path, clock.now),
-            }),
+            Kind::Program(program) => {
+                let mut lines = it.lines.lines;
+                if program.is_of_system() {
+                    let carrier = carriers.get(it.source).copied().unwrap_or_default();
+                    lines.retain(|line| !system.take(*program, carrier, line));
+                    system.path.clone_from(&path);
+                }
+                backend_logs.push(BackendLog {
+                    path: path.clone(),
+                    server: server_of(*program).to_owned(),
+                    owner: String::new(),
+                    lines: Reading::seen(lines, path, clock.now),
+                });
+            }
             kind => logs.push(LogFile {
                 kind: match kind {
                     Kind::Access(format) => LogKind::Access {
@@ -232,7 +304,51 @@ fn assemble(traffic: Traffic, kept: Vec<Kept>, asked: Option<Window>, clock: &Cl
     let to = asked.map_or(last_at, |it| it.to.min(last_at)).max(first_at);
     let from = asked.map_or(first_at, |it| it.from.max(first_at)).min(to);
     let to = to.checked_add(SignedDuration::from_millis(999)).unwrap_or(to);
-    Snapshot::of_logs(Window { from, to }, traffic, logs, backend_logs)
+    let mut snapshot = Snapshot::of_logs(Window { from, to }, traffic, logs, backend_logs);
+    if !system.journal.is_empty() {
+        snapshot.journal = Reading::seen(system.journal, system.path.clone(), clock.now);
+    }
+    if !system.kernel.is_empty() {
+        snapshot.kernel = Reading::seen(system.kernel, system.path, clock.now);
+    }
+    snapshot
+}
+
+/// Lines of the system's log whose carrier tells who wrote them: the journal and the kernel's log, as a host would show them.
+#[derive(Default)]
+struct System {
+    /// The last log that had such lines.
+    path: String,
+    journal: Vec<JournalEntry>,
+    kernel: Vec<KernelMessage>,
+}
+
+impl System {
+    /// Takes a line, if its carrier tells that.
+    fn take(&mut self, program: Program, carrier: Carrier, line: &LogLine) -> bool {
+        let carried = (carrier != Carrier::None).then(|| carrier.open(line.text.as_bytes())).flatten();
+        let Some(carried) = carried.filter(|it| it.program.is_some()) else { return false };
+        let message = String::from_utf8_lossy(&carried.text).into_owned();
+        match program {
+            Program::Kernel => {
+                // Syslog puts the time since boot before the kernel's words.
+                let since_boot = message.strip_prefix('[').and_then(|it| it.split_once("] "));
+                let number = |it: &str| it.trim_start().starts_with(|it: char| it.is_ascii_digit());
+                let words = since_boot.filter(|(it, _)| number(it)).map(|(_, it)| it.to_owned());
+                let message = words.unwrap_or(message);
+                self.kernel.push(KernelMessage { at: line.at, priority: UNTOLD, message });
+            }
+            _ => self.journal.push(JournalEntry {
+                at: line.at,
+                unit: carried.source.filter(|it| it.contains('.')).map(Into::into).unwrap_or_default(),
+                identifier: carried.program.map(Into::into).unwrap_or_default(),
+                pid: carried.pid.unwrap_or(0),
+                priority: UNTOLD,
+                message,
+            }),
+        }
+        true
+    }
 }
 
 /// As `BackendLog::server` names it.
@@ -259,4 +375,50 @@ fn instances(config: Option<PathBuf>, clock: &Clock) -> Vec<Instance> {
     }
     nginx::order(&mut found, &[], &wanted);
     found
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    /// What is read of logs with these names and texts.
+    fn read(logs: &[(&str, &str)]) -> Snapshot {
+        let folder = logs.iter().fold(Folder::new(), |folder, (name, text)| folder.file(name, text));
+        let names = logs.iter().map(|(name, _)| folder.path().join(name).display().to_string()).collect();
+        let read = read_logs(&LogRequest { names, ..LogRequest::default() }, &Progress::default());
+        assert!(read.unreadable.is_empty(), "{:?}", read.unreadable);
+        read.snapshot
+    }
+
+    #[test]
+    fn lines_of_syslog_are_the_journal_and_the_kernel_s_log_of_a_year_that_has_been() {
+        let syslog = "Mar 09 07:30:00 web01 systemd[1]: shop.service: Main process exited, code=killed, status=9/KILL\n\
+                      Mar 09 07:30:00 web01 kernel: [98.2] Out of memory: Killed process 47 (java) total-vm:68kB\n";
+        let snapshot = read(&[("syslog", syslog)]);
+        let journal = snapshot.journal.value().unwrap();
+        assert_eq!((journal[0].identifier.as_str(), journal[0].pid), ("systemd", 1));
+        assert!(journal[0].message.starts_with("shop.service: "), "{}", journal[0].message);
+        let kernel = snapshot.kernel.value().unwrap();
+        assert!(kernel[0].message.starts_with("Out of memory: "), "{}", kernel[0].message);
+        assert!(kernel[0].at <= Timestamp::now(), "{}", kernel[0].at);
+    }
+
+    #[test]
+    fn an_error_log_of_another_zone_meets_its_requests() {
+        let (mut access, mut error) = (String::new(), String::new());
+        for minute in 10..16 {
+            access.push_str(&format!(
+                "10.0.0.9 - - [02/May/2026:13:{minute}:07 +0000] \"GET /a{minute} HTTP/1.1\" 502 157 \"-\" \"curl/8.5.0\"\n"
+            ));
+            error.push_str(&format!(
+                "2026/05/02 22:{minute}:07 [error] 8#8: *{minute} connect() failed (111: Connection refused) while connecting \
+                 to upstream, client: 10.0.0.9, server: shop, request: \"GET /a{minute} HTTP/1.1\", upstream: \
+                 \"http://10.0.0.3:80/a{minute}\", host: \"shop\"\n"
+            ));
+        }
+        let snapshot = read(&[("access.log", &access), ("error.log", &error)]);
+        assert_eq!(snapshot.host.utc_offset_seconds, 9 * 3600);
+        let steps = &snapshot.traffic.unwrap().steps;
+        assert!(steps.iter().all(|it| it.requests == 1 && it.symptoms.len() == 1), "{steps:?}");
+    }
 }

@@ -6,6 +6,7 @@ use crate::failure::{Access, Failure};
 use crate::groups::FailureGroup;
 use crate::scene::Scene;
 use crate::service::Backend;
+use crate::sums;
 use crate::verdict::Fact;
 
 /// One group of failures, with the scene around it and the backend that it concerns.
@@ -95,7 +96,8 @@ impl<'s, 'a> Case<'s, 'a> {
                 let errno = entry.errno.map(|it| format!(" ({it}{})", words(it))).unwrap_or_default();
                 let action =
                     if entry.action.is_empty() { String::new() } else { format!(" while {}", entry.action) };
-                let says = format!("{}{errno}{action}, {}", entry.message, times(self.group.count));
+                let count = sums::logged(self.scene.snapshot, self.group).max(self.group.count);
+                let says = format!("{}{errno}{action}, {}", entry.message, times(count));
                 Fact::new("error-log", says).reference(entry.reference.clone()).at(entry.at)
             }
             (None, Some(access)) if access.trial => {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nginx_logs::Symptom;
 use snapshot::Peer;
 
-use crate::case::{Blind, Case};
+use crate::case::{Blind, Case, plural};
 use crate::cause::{Cause, Judge};
 use crate::causes::CAUSES;
 use crate::checks;
@@ -22,6 +22,7 @@ use crate::scene::Scene;
 use crate::service::Backend;
 use crate::silence;
 use crate::summary::{summary, too_little_seen};
+use crate::sums::{self, Sums};
 use crate::trial;
 use crate::undecided::{self, Undecided, next_look};
 use crate::verdict::{self, Found};
@@ -29,6 +30,10 @@ use crate::{past, pattern};
 
 /// At most that many findings are reported; more are counted in a note.
 const MOST_FINDINGS: usize = 12;
+/// At most that many other servers are named in one finding.
+const MOST_PEERS: usize = 4;
+/// Of candidates for the same failures each weighs that part of the one before it.
+const LATER_CANDIDATE: f64 = 0.25;
 /// At most that many pieces of evidence for one finding.
 const MOST_EVIDENCE: usize = 10;
 
@@ -45,6 +50,8 @@ struct Judged {
 struct Draft {
     finding: Finding,
     peer: Option<Peer>,
+    /// Others at which it is the same.
+    others: BTreeSet<Peer>,
     groups: BTreeSet<usize>,
     accesses: BTreeSet<usize>,
 }
@@ -98,7 +105,9 @@ pub fn report(scene: &Scene) -> Report {
             drafts.push(draft(scene, cause, found, Some(index), ruled_out));
         }
     }
-    for (cause, found) in lines::told_alone(scene) {
+    let fails = scene.groups.iter().any(|it| is_failure(scene, it));
+    let refused = if fails { None } else { lines::refused_alone(scene) };
+    for (cause, found) in lines::told_alone(scene).into_iter().chain(refused) {
         drafts.push(draft(scene, cause, found, None, Vec::new()));
     }
     drafts = merge(drafts);
@@ -163,7 +172,10 @@ fn is_everyday(scene: &Scene, group: &FailureGroup) -> bool {
                 && accesses.all(|it| (100..500).contains(&it.status))
         }
         Symptom::ClientClosed => {
-            scene.requests_total().is_some_and(|total| group.count * MOST_IMPATIENT_ONE_IN < total)
+            // Of a long log, few of the lines are kept.
+            let counted = scene.snapshot.traffic.as_ref().and_then(|it| it.statuses.get(&499)).copied();
+            let count = group.count.max(counted.unwrap_or(0));
+            scene.requests_total().is_some_and(|total| count * MOST_IMPATIENT_ONE_IN < total)
         }
         _ => false,
     }
@@ -275,6 +287,7 @@ fn draft(
     Draft {
         finding,
         peer: of_group.and_then(|it| it.peer.clone()),
+        others: BTreeSet::new(),
         groups: group.into_iter().collect(),
         accesses: of_group.map(|it| it.accesses.iter().copied().collect()).unwrap_or_default(),
     }
@@ -432,23 +445,28 @@ fn finish(
     let mut causes: Vec<Finding> = Vec::new();
     let mut hidden: Vec<Finding> = Vec::new();
     pattern::name_it(scene, drafts.iter_mut().map(|it| (&mut it.finding, &it.groups)));
+    let sums = Sums::of(scene);
+    let mut background = 0;
+    if scene.snapshot.is_of_logs() {
+        (drafts, background) = rank_logs(scene, &sums, drafts, total);
+    }
     for mut draft in drafts {
-        draft.finding.impact = impact(scene, &draft, total);
+        draft.finding.impact = impact(scene, &sums, &draft, total);
         let groups = draft.groups.iter().map(|it| &scene.groups[*it]);
         let all_hidden = !draft.groups.is_empty() && groups.clone().all(FailureGroup::all_hidden);
         if all_hidden { hidden.push(draft.finding) } else { causes.push(draft.finding) }
     }
-    match scene.snapshot.is_of_logs() {
-        true => {
-            causes = lines::shortlist(causes);
-            hidden = lines::shortlist(hidden);
-        }
-        false => {
-            causes.sort_by(order);
-            hidden.sort_by(order);
-        }
+    if !scene.snapshot.is_of_logs() {
+        causes.sort_by(order);
+        hidden.sort_by(order);
     }
     let mut notes = notes(scene);
+    if background > 0 {
+        notes.push(format!(
+            "{} failed here and there all the time, never many at once: such findings stand last",
+            plural(background, "request")
+        ));
+    }
     if causes.len() > MOST_FINDINGS {
         notes.push(format!("{} more findings are not listed", causes.len() - MOST_FINDINGS));
         causes.truncate(MOST_FINDINGS);
@@ -509,18 +527,25 @@ pub fn is_of_clients(finding: &Finding) -> bool {
     finding.cause.explains == [Symptom::ClientClosed]
 }
 
-fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
+fn impact(scene: &Scene, sums: &Sums, draft: &Draft, total: Option<u64>) -> Impact {
     let groups: Vec<_> = draft.groups.iter().map(|it| &scene.groups[*it]).collect();
-    let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut by_status: BTreeMap<u16, f64> = BTreeMap::new();
     for access in &draft.accesses {
-        *statuses.entry(scene.failures.accesses[*access].status).or_default() += 1;
+        *by_status.entry(scene.failures.accesses[*access].status).or_default() += sums.request(*access);
     }
+    let statuses: BTreeMap<u16, u64> =
+        by_status.into_iter().map(|(status, count)| (status, count.round() as u64)).collect();
     // An entry that found no request counts by itself; the others are counted once for each request.
-    let alone = |group: &&&FailureGroup| {
-        group.entries.iter().filter(|it| scene.failures.entries[**it].access.is_none()).count()
+    let alone = |group: &&FailureGroup| {
+        let entries = group.entries.iter().map(|it| &scene.failures.entries[*it]);
+        entries.filter(|it| it.access.is_none()).map(|it| sums.entry(it)).sum::<f64>()
     };
-    let entries_alone: usize = groups.iter().map(|it| alone(&it)).max().unwrap_or(0);
-    let requests = draft.accesses.len() as u64 + entries_alone as u64;
+    let entries_alone = match sums.leave_out(&draft.accesses) {
+        true => 0,
+        false => groups.iter().map(alone).fold(0.0, f64::max).round() as u64,
+    };
+    let requests = statuses.values().sum::<u64>() + entries_alone;
+    let stretches = sums.stretches(&draft.groups);
     let last = groups.iter().map(|it| it.last).max();
     Impact {
         requests,
@@ -536,7 +561,84 @@ fn impact(scene: &Scene, draft: &Draft, total: Option<u64>) -> Impact {
                 groups.is_empty() || scene.nginx_runs() && groups.iter().any(|it| past::goes_on(scene, it))
             }
         },
+        background: sums::is_scattered(&stretches, total),
+        worst: sums::worst(&stretches).filter(|_| stretches.len() > 1).cloned(),
     }
+}
+
+/// The findings from logs alone, what did most to clients first: of a long log, those of one cause at several servers that
+/// failed at once are one, and what fails here and there all the time stands behind. The latter is counted as well.
+fn rank_logs(scene: &Scene, sums: &Sums, drafts: Vec<Draft>, total: Option<u64>) -> (Vec<Draft>, u64) {
+    let mut ranked: Vec<(Draft, Vec<Stretch>)> = Vec::new();
+    for draft in drafts {
+        let own = sums.stretches(&draft.groups);
+        let scattered = sums::is_scattered(&own, total);
+        let same = |(there, stretches): &&mut (Draft, Vec<Stretch>)| {
+            there.finding.cause == draft.finding.cause
+                && there.peer.is_some()
+                && draft.peer.is_some()
+                && (scattered && sums::is_scattered(stretches, total) || sums::at_once(stretches, &own))
+        };
+        match ranked.iter_mut().find(same) {
+            Some((there, stretches)) => {
+                there.others.extend(draft.peer.clone().filter(|it| Some(it) != there.peer.as_ref()));
+                absorb(there, draft);
+                *stretches = sums.stretches(&there.groups);
+            }
+            None => ranked.push((draft, own)),
+        }
+    }
+    // Candidates for the same failures stand behind the best of them: each incident has one among the first.
+    let rivals_before = |(at, it): (usize, &Draft)| {
+        let same = |other: &Draft| !other.groups.is_disjoint(&it.groups);
+        let surer = |(other_at, other): (usize, &Draft)| {
+            (other.finding.confidence, at) > (it.finding.confidence, other_at)
+        };
+        let rivals = ranked.iter().enumerate().map(|(at, (other, _))| (at, other));
+        rivals.filter(|it| it.0 != at && same(it.1) && surer(*it)).count()
+    };
+    let places: Vec<usize> =
+        ranked.iter().enumerate().map(|(at, (draft, _))| rivals_before((at, draft))).collect();
+    let weigh = |((draft, stretches), place): (&(Draft, Vec<Stretch>), &usize)| {
+        let goes_on = draft.groups.iter().any(|it| past::goes_on(scene, &scene.groups[*it]));
+        let severity = if stretches.is_empty() { 1.0 } else { sums::severity(stretches) };
+        let part = LATER_CANDIDATE.powi(i32::try_from(*place).unwrap_or(i32::MAX));
+        let noise = sums::is_scattered(stretches, total);
+        (is_of_clients(&draft.finding), noise, -severity * part * if goes_on && !noise { 2.0 } else { 1.0 })
+    };
+    let weights: Vec<_> = ranked.iter().zip(&places).map(weigh).collect();
+    let firsts: Vec<bool> = places.iter().map(|it| *it == 0).collect();
+    let incident = weights.iter().any(|it| !it.1);
+    let mut noisy: BTreeSet<usize> = BTreeSet::new();
+    let mut all: Vec<_> = ranked.into_iter().zip(weights).zip(firsts).collect();
+    // Beside an incident, one guess at what fails every day is enough.
+    all.retain(|(((draft, _), weight), first)| {
+        if weight.1 {
+            noisy.extend(&draft.accesses);
+        }
+        !incident || !weight.1 || *first
+    });
+    all.sort_by(|((_, a), _), ((_, b), _)| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
+    let background = noisy.iter().map(|it| sums.request(*it)).sum::<f64>().round() as u64;
+    let drafts = all.into_iter().map(|(((mut draft, _), _), _)| {
+        name_others(&mut draft);
+        draft
+    });
+    (drafts.collect(), background)
+}
+
+/// Says where else it is so.
+fn name_others(draft: &mut Draft) {
+    let told = draft.finding.upstream.as_ref().map(|it| it.peer.as_str());
+    let others = draft.others.iter().chain(&draft.peer).map(Peer::to_string);
+    let others: BTreeSet<String> = others.filter(|it| told != Some(it.as_str())).collect();
+    let others: Vec<String> = others.into_iter().filter(|_| !draft.others.is_empty()).collect();
+    if others.is_empty() {
+        return;
+    }
+    let (shown, rest) = others.split_at(others.len().min(MOST_PEERS));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    draft.finding.summary.push_str(&format!("; the same at {}{more}", shown.join(", ")));
 }
 
 fn symptoms(scene: &Scene) -> Vec<SymptomLine> {

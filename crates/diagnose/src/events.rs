@@ -98,6 +98,17 @@ pub fn timeline(snapshot: &Snapshot) -> Vec<Event> {
         }
     }
     if snapshot.is_of_logs() {
+        // These are lines of a file, and no command shows them.
+        let journal = snapshot.journal.require().ok().map(|it| &it.source);
+        let kernel = snapshot.kernel.require().ok().map(|it| &it.source);
+        for it in &mut events {
+            let log = match it.source.as_str() {
+                "journal" => journal,
+                "kernel" => kernel,
+                _ => None,
+            };
+            it.reference = log.cloned().unwrap_or_else(|| std::mem::take(&mut it.reference));
+        }
         // Lines of systemd in a log of all programs name the unit themselves.
         for it in events.iter_mut().filter(|it| it.unit.is_empty()) {
             it.unit = unit_of_line(&it.kind).unwrap_or_default().to_owned();

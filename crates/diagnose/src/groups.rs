@@ -11,7 +11,7 @@ use snapshot::{LogKind, Peer, Snapshot};
 use crate::failure::{Access, Failure, Failures};
 use crate::hidden;
 use crate::lines::Course;
-use crate::{silence, trial};
+use crate::{silence, sums, trial};
 
 /// A group remembers that many different paths.
 const MOST_PATHS: usize = 200;
@@ -149,7 +149,7 @@ pub fn group(failures: &Failures, view: &View, snapshot: &Snapshot) -> Vec<Failu
         } else {
             !access.passes.is_empty() || snapshot.is_of_logs()
         };
-        if access.explained || !failed || access.status == 499 && !asked {
+        if access.explained || !failed || access.status == 499 && !asked || sums::is_told(access, snapshot) {
             continue;
         }
         let mut peer: Option<Peer> = access.last_attempt().and_then(|it| it.addr.as_ref()?.parse().ok());

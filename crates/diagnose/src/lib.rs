@@ -42,6 +42,7 @@ mod silence;
 mod space;
 mod story;
 mod summary;
+mod sums;
 #[cfg(test)]
 mod testing;
 mod tiers;

@@ -16,7 +16,7 @@ use crate::events::Event;
 use crate::failure::{Access, Failure, Notice};
 use crate::groups::FailureGroup;
 use crate::outage;
-use crate::report::{BlindSpot, Certainty, Finding, RuledOut};
+use crate::report::{BlindSpot, Certainty, Finding, Fix, RuledOut};
 use crate::scene::Scene;
 use crate::verdict::{Fact, Found, possible};
 
@@ -72,19 +72,6 @@ pub fn weigh(
         (cause, it, excluded)
     })
     .collect()
-}
-
-/// The findings by how many failures each is expected to explain; what goes on weighs more than what is over.
-pub fn shortlist(mut findings: Vec<Finding>) -> Vec<Finding> {
-    let expected = |it: &Finding| {
-        let failures = it.impact.requests.max(1) as f64;
-        it.confidence * failures * if it.impact.ongoing { 4.0 } else { 1.0 }
-    };
-    findings.sort_by(|a, b| {
-        let clients = |it: &Finding| crate::engine::is_of_clients(it);
-        clients(a).cmp(&clients(b)).then(expected(b).total_cmp(&expected(a)))
-    });
-    findings
 }
 
 /// That only lines were read, in place of everything else that was not.
@@ -594,11 +581,12 @@ pub fn refused_reload<'s>(case: &Case<'s, '_>) -> Option<&'s Notice> {
     let from = good(case).iter().map(|it| it.at).filter(|at| *at <= case.group.first).max();
     let from = from.unwrap_or(case.group.first - SignedDuration::from_secs(300));
     case.scene.failures.notices.iter().rfind(|it| {
-        it.level == Level::Emerg
-            && !it.message.starts_with("still could not")
-            && it.at + SignedDuration::from_secs(1) >= from
-            && it.at <= case.group.last
+        is_refusal(it) && it.at + SignedDuration::from_secs(1) >= from && it.at <= case.group.last
     })
+}
+
+fn is_refusal(notice: &Notice) -> bool {
+    notice.level == Level::Emerg && !notice.message.starts_with("still could not")
 }
 
 /// The same as evidence.
@@ -629,6 +617,20 @@ pub fn told_alone(scene: &Scene) -> Vec<(&'static Cause, Found)> {
         found.retain(|(cause, _)| cause.id != "backend-oom-killed");
     }
     found
+}
+
+/// A configuration that nginx refused, where no request failed: what is in force is the old one, until nginx has to start.
+pub fn refused_alone(scene: &Scene) -> Option<(&'static Cause, Found)> {
+    if !scene.snapshot.is_of_logs() {
+        return None;
+    }
+    let refused = scene.failures.notices.iter().rfind(|it| is_refusal(it))?;
+    let cause = CAUSES.iter().find(|it| it.id == "config-reload-failed")?;
+    let fact =
+        Fact::new("error-log", refused.message.clone()).reference(refused.reference.clone()).at(refused.at);
+    let summary = format!("nginx refused a configuration: {}", refused.message);
+    let fix = Fix::repair("Mend what nginx complains of, then reload it").run("nginx -t && nginx -s reload");
+    Some((*cause, possible(summary).confidence(0.7).supporting(fact).fix(fix)))
 }
 
 /// Whether it is a session of the stream module: bytes both ways, and no request.

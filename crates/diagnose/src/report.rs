@@ -140,6 +140,30 @@ pub struct Impact {
     pub last: Option<Timestamp>,
     /// Whether it goes on, as far as the evidence tells.
     pub ongoing: bool,
+    /// Of logs alone, the stretch of time in which most failed, where that is not all of them.
+    pub worst: Option<Stretch>,
+    /// It fails here and there all the time, a few of many requests: no incident.
+    pub background: bool,
+}
+
+/// Failures that follow each other within minutes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    /// The beginning of it.
+    pub from: Timestamp,
+    /// The end of it.
+    pub to: Timestamp,
+    /// How many failed.
+    pub failed: u64,
+    /// Of how many requests; 0 without an access log.
+    pub requests: u64,
+}
+
+impl Stretch {
+    /// The failed part of the requests; none without an access log.
+    pub fn share(&self) -> Option<f64> {
+        (self.requests > 0).then(|| (self.failed as f64 / self.requests as f64).min(1.0))
+    }
 }
 
 /// How much a piece of evidence weighs.

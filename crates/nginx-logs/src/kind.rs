@@ -46,6 +46,11 @@ impl Program {
         }
     }
 
+    /// Whether its lines are the system's own: those of the kernel, of the service manager and of what it starts.
+    pub fn is_of_system(self) -> bool {
+        matches!(self, Program::Kernel | Program::Journal | Program::Audit)
+    }
+
     fn kind(self) -> &'static Kind {
         // In the order of the enum.
         static KINDS: [Kind; 9] = [

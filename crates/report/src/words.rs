@@ -274,6 +274,15 @@ fn impact(it: &Impact, clock: Clock) -> Option<String> {
     if !statuses.is_empty() {
         _ = write!(words, ": {}", statuses.join(", "));
     }
+    if it.background {
+        words.push_str("; here and there, never many at once");
+    } else if let Some(worst) = &it.worst {
+        let (from, to) = (clock.time(worst.from), clock.time(worst.to));
+        _ = write!(words, "; the worst of it from {from} to {to}: {}", worst.failed);
+        if let Some(share) = worst.share() {
+            _ = write!(words, " of {} requests ({})", worst.requests, percent(share));
+        }
+    }
     Some(words)
 }
 

@@ -165,7 +165,7 @@ impl Scanner {
             let place = place(block, offset, lines);
             lines += 1;
             let (carried, kind) = self.shape.open(bytes);
-            let is_counted = kind.is_some_and(|it| self.count_line(it, &carried, place, tally));
+            let is_counted = kind.is_some_and(|it| self.count_line(it, &carried, bytes, place, tally));
             if !is_counted {
                 tally.unparsed(bytes, place);
             }
@@ -173,7 +173,14 @@ impl Scanner {
         lines
     }
 
-    fn count_line(&self, kind: &Kind, carried: &Carried<'_>, place: Place, tally: &mut Tally) -> bool {
+    fn count_line(
+        &self,
+        kind: &Kind,
+        carried: &Carried<'_>,
+        line: &[u8],
+        place: Place,
+        tally: &mut Tally,
+    ) -> bool {
         let text = &*carried.text;
         let number = tally.kind(kind);
         let carried_at = carried.taken_at(&tally.zone, self.now.unwrap_or(Timestamp::MAX)).map(micros_of);
@@ -186,7 +193,12 @@ impl Scanner {
                 None => Plan::new(format).read(text, here, tally),
             },
             Kind::Error => error::read(text, here, tally),
-            Kind::Program(program) => program::read(*program, text, here, self.now, tally),
+            Kind::Program(program) => {
+                // Who wrote it and of which unit, only the carrier knows.
+                let names_writer = carried.program.is_some() && program.is_of_system();
+                let quoted = if names_writer { tidy(line) } else { text };
+                program::read(*program, text, quoted, here, self.now, tally)
+            }
         };
         tally.end_of_kind(place.source, number);
         is_counted
@@ -199,7 +211,8 @@ fn place(block: &Block<'_>, offset: usize, line: u64) -> Place {
 }
 
 /// The lines worth quoting of one kind of lines in one log: entries of an error log, failed and retried requests of an access
-/// log with a few that went well, lines of a program that tell of an event.
+/// log with a few that went well, lines of a program that tell of an event. Lines of the system's own log are kept with their
+/// carrier, where that tells who wrote them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     pub source: usize,

@@ -10,10 +10,11 @@ use crate::kept::Sort;
 use crate::table::hash_text;
 use crate::tally::Tally;
 
-/// Counts a line of another program.
+/// Counts a line of another program; `quoted` is what is kept of it.
 pub fn read(
     program: Program,
     line: &[u8],
+    quoted: &[u8],
     here: Here<'_>,
     now: Option<Timestamp>,
     tally: &mut Tally,
@@ -36,6 +37,6 @@ pub fn read(
     let whole = Span { start: 0, end: name.len() as u32 };
     let sort =
         Sort { source: here.place.source, kind: here.kind, tells: hash_text(name.as_bytes(), whole, 0) };
-    tally.keeper.keep(sort, at.unwrap_or_default(), here.place, line);
+    tally.keeper.keep(sort, at.unwrap_or_default(), here.place, quoted);
     true
 }

@@ -196,6 +196,23 @@ pub struct Impact {
     pub last: Option<String>,
     /// Whether it goes on.
     pub ongoing: bool,
+    /// Of logs alone, the stretch of time in which most failed; null where that is all of them, and on a live host.
+    pub worst: Option<Stretch>,
+    /// Whether it fails here and there all the time, a few of many requests.
+    pub background: bool,
+}
+
+/// Failures that follow each other within minutes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stretch {
+    /// When it begins.
+    pub from: String,
+    /// When it ends.
+    pub to: String,
+    /// How many failed.
+    pub failed: u64,
+    /// Of how many requests; 0 without an access log.
+    pub requests: u64,
 }
 
 /// How much a piece of evidence weighs.
@@ -421,6 +438,13 @@ fn finding(it: &inner::Finding, zone: Zone) -> Finding {
             first: it.impact.first.map(|it| zone.time(it)),
             last: it.impact.last.map(|it| zone.time(it)),
             ongoing: it.impact.ongoing,
+            worst: it.impact.worst.as_ref().map(|it| Stretch {
+                from: zone.time(it.from),
+                to: zone.time(it.to),
+                failed: it.failed,
+                requests: it.requests,
+            }),
+            background: it.impact.background,
         },
         evidence: it.evidence.iter().map(|it| evidence(it, zone)).collect(),
         ruled_out: it

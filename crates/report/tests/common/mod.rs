@@ -88,6 +88,8 @@ pub fn faulty() -> Report {
                 first: Some(at("13:02:04")),
                 last: Some(at("13:03:09")),
                 ongoing: true,
+                worst: None,
+                background: false,
             },
             evidence: vec![
                 evidence(
