@@ -124,10 +124,10 @@ impl Scanner {
             let here = Here { bytes, whole, place, kind, carried_at: None };
             let is_counted = fields.is_some_and(|it| plan.count_split(it, here, tally));
             if !is_counted && !plan.read(tidy(whole.of(bytes)), here, tally) {
-                tally.unparsed(whole.of(bytes), place);
+                self.count_stray(kind, whole.of(bytes), place, tally);
             }
         };
-        match plan.splitter() {
+        match plan.splitter().filter(|_| !has_holes(block)) {
             Some(splitter) => splitter.each_line(block.bytes, &mut scratch, take),
             None => each_line(block.bytes, take),
         };
@@ -141,20 +141,34 @@ impl Scanner {
         let kind = tally.kind(&Kind::Error);
         let mut scratch = std::mem::take(&mut tally.scratch);
         tally.keeper.copies_later = true;
-        let mut line = 0;
+        let (mut line, holes) = (0, has_holes(block));
         let lines = each_entry(block.bytes, &mut scratch, |whole, lines, quick| {
             let place = place(block, whole.start as usize, line);
             line += lines;
             let here = Here { bytes: block.bytes, whole, place, kind, carried_at: None };
-            let is_counted = quick.is_some_and(|it| error::count_split(it, here, tally));
+            let is_counted = quick.filter(|_| !holes).is_some_and(|it| error::count_split(it, here, tally));
             if !is_counted && !error::read(tidy(whole.of(block.bytes)), here, tally) {
-                tally.unparsed(whole.of(block.bytes), place);
+                self.count_stray(kind, whole.of(block.bytes), place, tally);
             }
         });
         tally.scratch = scratch;
         tally.keeper.copy_from(block.bytes, block.offset);
         tally.end_of_kind(block.source, kind);
         lines
+    }
+
+    /// A line of another kind than its log: what nginx says to its standard error, or one with a carrier, as they come where
+    /// streams are put together.
+    #[cold]
+    fn count_stray(&self, of_log: usize, line: &[u8], place: Place, tally: &mut Tally) {
+        let (carried, kind) = self.shape.open(line);
+        let other = kind.filter(|it| self.shape.plain() != Some(it));
+        tally.end_of_kind(place.source, of_log);
+        tally.keeper.copies_later = false;
+        if !other.is_some_and(|it| self.count_line(it, &carried, line, place, tally)) {
+            tally.unparsed(line, place);
+        }
+        tally.keeper.copies_later = true;
     }
 
     /// Lines in a carrier, or of several kinds: one after the other.
@@ -203,6 +217,11 @@ impl Scanner {
         tally.end_of_kind(place.source, number);
         is_counted
     }
+}
+
+/// Whether a crash left zeros in the block. What stands around them is a line without them, which the fast ways do not see.
+fn has_holes(block: &Block<'_>) -> bool {
+    memchr::memchr(0, block.bytes).is_some()
 }
 
 /// Where a line of a block stands.

@@ -254,6 +254,29 @@ fn a_minute_tells_which_upstream_failed_with_which_status() {
 }
 
 #[test]
+fn a_hole_in_a_line_is_no_part_of_it_wherever_the_log_is_cut() {
+    let good = main_line(1, ["502", "10.0.0.1:80", "502", "-", "0.000"]);
+    let torn = good.replace("\"x\"", "\"\0\0\0\0\"");
+    let kind = Kind::Access(Format::compile(MAIN, Escape::Default));
+    let options = Options::default();
+    let scanner = Scanner::new(Shape { carrier: Carrier::None, kinds: vec![kind] }, &options);
+    let log = [good.as_str(), &torn].concat();
+    agree_in_parts(&scanner, &options, log.as_bytes(), &[good.len()], |_| true);
+}
+
+#[test]
+fn what_nginx_says_between_requests_is_counted_as_what_it_is() {
+    let entry = "2026/05/02 12:01:00 [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to \
+                 upstream, client: 10.1.0.1, server: a, request: \"GET / HTTP/1.1\", upstream: \"http://10.0.0.1:80/\"\n";
+    let line = main_line(1, ["502", "10.0.0.1:80", "502", "-", "0.000"]);
+    let (traffic, kept) = main_log(&[line.clone(), entry.to_owned(), line, "neither\n".to_owned()]);
+    assert_eq!((traffic.requests, traffic.sources[0].records, traffic.sources[0].unparsed), (2, 3, 1));
+    assert_eq!((traffic.symptoms[0].symptom.as_str(), traffic.symptoms[0].count), ("connect-refused", 1));
+    let texts: Vec<_> = kept.iter().map(|it| (it.kind.name(), it.lines.lines.len())).collect();
+    assert_eq!(texts, [("access", 2), ("error", 1)]);
+}
+
+#[test]
 fn a_format_that_tells_no_upstream_says_nothing_of_one() {
     let log = "10.0.0.1 - - [02/May/2026:12:00:00 +0000] \"GET / HTTP/1.1\" 502 1 \"-\" \"-\"\n";
     let (traffic, _) = read(Kind::Access(Format::combined()), log, &Options::default());
