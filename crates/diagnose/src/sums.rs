@@ -1,7 +1,7 @@
 //! What the sums over whole logs say of groups of failures: of a long log only some lines of each sort are kept, while every
 //! line was counted. How many failed, how they lie in time, and whether that is an incident or what fails every day.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use nginx_logs::Symptom;
@@ -29,14 +29,35 @@ pub struct Sums<'s, 'a> {
     requests: HashMap<(String, u16), f64>,
     /// Entries that a kept one stands for.
     entries: HashMap<(Symptom, String), f64>,
+    /// How many entries were counted in each step, by symptom and by upstream as entries name it.
+    logged: HashMap<(&'a str, String), Vec<(Timestamp, u64)>>,
+    /// The same for requests, by the address of the last try and the status.
+    answered: HashMap<(&'a str, u16), Vec<(Timestamp, u64)>>,
 }
 
 impl<'s, 'a> Sums<'s, 'a> {
     /// Of logs alone; where a host was looked at, each line stands for itself.
     pub fn of(scene: &'s Scene<'a>) -> Sums<'s, 'a> {
         let traffic = scene.snapshot.traffic.as_ref().filter(|_| scene.snapshot.is_of_logs());
-        let mut sums = Sums { scene, traffic, requests: HashMap::new(), entries: HashMap::new() };
+        let mut sums = Sums {
+            scene,
+            traffic,
+            requests: HashMap::new(),
+            entries: HashMap::new(),
+            logged: HashMap::new(),
+            answered: HashMap::new(),
+        };
         let Some(traffic) = traffic else { return sums };
+        let mut names: HashMap<&str, String> = HashMap::new();
+        for step in &traffic.steps {
+            for (symptom, upstream, count) in &step.symptoms {
+                let name = names.entry(upstream).or_insert_with(|| name(upstream)).clone();
+                sums.logged.entry((symptom.as_str(), name)).or_default().push((step.at, *count));
+            }
+            for (address, status, count) in &step.errors {
+                sums.answered.entry((address.as_str(), *status)).or_default().push((step.at, *count));
+            }
+        }
         let mut kept: HashMap<(String, u16), u64> = HashMap::new();
         for it in scene.failures.accesses.iter().filter(|it| it.failed()) {
             *kept.entry(of_access(it)).or_default() += 1;
@@ -90,7 +111,7 @@ impl<'s, 'a> Sums<'s, 'a> {
     pub fn stretches(&self, groups: &BTreeSet<usize>) -> Vec<Stretch> {
         let Some(traffic) = self.traffic else { return Vec::new() };
         let groups: Vec<&FailureGroup> = groups.iter().map(|it| &self.scene.groups[*it]).collect();
-        let mut moments = self.counted(traffic, &groups);
+        let mut moments = self.counted(&groups);
         if moments.is_empty() {
             moments = self.kept(&groups);
         }
@@ -115,7 +136,7 @@ impl<'s, 'a> Sums<'s, 'a> {
     }
 
     /// By the sums: each step with as many failures as were counted in it.
-    fn counted(&self, traffic: &Traffic, groups: &[&FailureGroup]) -> Vec<(Timestamp, u64)> {
+    fn counted(&self, groups: &[&FailureGroup]) -> Vec<(Timestamp, u64)> {
         let logged: BTreeSet<(&str, String)> = groups
             .iter()
             .filter(|it| !it.entries.is_empty())
@@ -124,21 +145,13 @@ impl<'s, 'a> Sums<'s, 'a> {
         let silent = groups.iter().filter(|it| it.entries.is_empty()).flat_map(|it| &it.accesses);
         let answered: BTreeSet<(String, u16)> =
             silent.map(|it| of_access(&self.scene.failures.accesses[*it])).collect();
-        let mut moments = Vec::new();
-        for step in &traffic.steps {
-            let entries = step
-                .symptoms
-                .iter()
-                .filter(|it| logged.contains(&(it.0.as_str(), name(&it.1))))
-                .map(|it| it.2);
-            let requests =
-                step.errors.iter().filter(|it| answered.contains(&(it.0.clone(), it.1))).map(|it| it.2);
-            let count: u64 = entries.chain(requests).sum();
-            if count > 0 {
-                moments.push((step.at, count));
-            }
+        let entries = logged.iter().filter_map(|it| self.logged.get(it));
+        let requests = answered.iter().filter_map(|it| self.answered.get(&(it.0.as_str(), it.1)));
+        let mut moments: BTreeMap<Timestamp, u64> = BTreeMap::new();
+        for (at, count) in entries.chain(requests).flatten() {
+            *moments.entry(*at).or_default() += count;
         }
-        moments
+        moments.into_iter().filter(|it| it.1 > 0).collect()
     }
 
     /// By the lines that are kept, where no step tells.

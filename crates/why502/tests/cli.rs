@@ -332,15 +332,7 @@ fn a_closed_pipe_is_no_panic() {
 #[test]
 fn every_verb_has_help_with_examples_in_80_columns() {
     let lab = [&["lab"][..], &["lab", "list"], &["lab", "run"], &["lab", "try"]];
-    let others = [
-        &[][..],
-        &["diagnose"],
-        &["logs"],
-        &["explain"],
-        &["demo"],
-        &["capture"],
-        &["completions"],
-    ];
+    let others = [&[][..], &["diagnose"], &["logs"], &["explain"], &["demo"], &["capture"], &["completions"]];
     for verb in others.into_iter().chain(lab) {
         let output = output(&[verb, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
