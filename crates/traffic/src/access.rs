@@ -317,7 +317,7 @@ impl Plan {
                     code = reason.0;
                     &code
                 }
-                By::Upstream | By::Location | By::Symptom => continue,
+                By::Upstream | By::Symptom => continue,
             };
             if !key.is_empty() {
                 let row = table.row(key, tally.most_keys);

@@ -46,7 +46,6 @@ impl By {
             By::Url => "url",
             By::Client => "client",
             By::Server => "server",
-            By::Location => "location",
             By::Status => "status",
             By::Upstream => "upstream",
             By::Reason => "reason",

@@ -71,7 +71,6 @@ pub enum By {
     Url,
     Client,
     Server,
-    Location,
     Status,
     Upstream,
     Reason,

@@ -329,8 +329,6 @@ pub enum Field {
     Client,
     /// The server, as far as logs name it
     Server,
-    /// The location that serves the path; needs --config
-    Location,
     /// The status that the client got
     Status,
     /// The address that was asked last

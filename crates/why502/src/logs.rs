@@ -85,7 +85,6 @@ fn by(field: Field) -> Option<By> {
         Field::Url => By::Url,
         Field::Client => By::Client,
         Field::Server => By::Server,
-        Field::Location => By::Location,
         Field::Status => By::Status,
         Field::Upstream => By::Upstream,
         Field::Reason => By::Reason,
