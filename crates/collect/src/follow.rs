@@ -902,8 +902,10 @@ impl Log {
 
 /// Whether a file in a folder is a log: nothing hidden, and no rotated one.
 fn is_log(path: &Path) -> bool {
-    path.file_name().is_some_and(|it| !it.as_encoded_bytes().starts_with(b".") && !is_rotated_name(it))
-        && path.metadata().is_ok_and(|it| it.is_file())
+    path.file_name().is_some_and(|it| {
+        let name = it.to_string_lossy();
+        !name.starts_with('.') && !is_rotated_name(&name)
+    }) && path.metadata().is_ok_and(|it| it.is_file())
 }
 
 /// The end of the last whole line of a file: where to begin without what was written before.

@@ -1,7 +1,7 @@
 //! The names that rotating gives to the parts of a log, and their order in time.
 //!
 //! Known: logrotate's numbers (`error.log.1`, `error.log.2.gz`) and dates (`error.log-20260502`, also with an hour or as seconds,
-//! and before the extension: `access-20260502.log`), `.old`, and the dates that cronolog and log servers put into names
+//! or as both, and before the extension: `access-20260502.log`), `.old`, and the dates that cronolog and log servers put into names
 //! (`access.2026-05-02.log`).
 
 /// What compressing adds to a name.
@@ -10,11 +10,11 @@ const PACKED: [&str; 6] = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".Z"];
 /// When a part was written, compared with the others of its set: the oldest is the smallest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
-    /// The digits of a date, from the year on.
+    /// Counted backwards. Beside dates they are what is left of an earlier scheme.
+    Number(std::cmp::Reverse<u32>),
+    /// The digits of a date, from the year on, and of the seconds that can follow it.
     Date(String),
     Seconds(u64),
-    /// Counted backwards.
-    Number(std::cmp::Reverse<u32>),
     Old,
     /// The log itself.
     Current,
@@ -41,9 +41,12 @@ pub fn part_of(name: &str) -> (String, Age) {
     if let Some((base, seconds)) = plain.rsplit_once('-')
         && seconds.len() == 10
         && !seconds.starts_with("20")
-        && let Some(seconds) = digits(seconds)
+        && let Some(number) = digits(seconds)
     {
-        return (base.to_owned(), Age::Seconds(seconds));
+        return match dated(base) {
+            Some((base, date)) => (base, Age::Date(date + seconds)),
+            None => (base.to_owned(), Age::Seconds(number)),
+        };
     }
     match dated(plain) {
         Some((base, date)) => (base, Age::Date(date)),
@@ -127,6 +130,8 @@ mod tests {
     fn dates_are_in_order_wherever_they_stand() {
         in_order("error.log", &["error.log-20251231.gz", "error.log-20260501", "error.log-2026050214.gz"]);
         in_order("error.log", &["error.log-1777734000.gz", "error.log-1777820400"]);
+        in_order("error.log", &["error.log-20260501", "error.log-20260502-1777680000"]);
+        in_order("error.log", &["error.log.2.gz", "error.log-20260501"]);
         in_order("error.log", &["error-20260430.log.gz", "error-20260501.log"]);
         in_order(
             "access.log",
