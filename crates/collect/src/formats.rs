@@ -33,10 +33,10 @@ pub fn of_config(path: &Path) -> Result<Vec<NamedFormat>, NoFormats> {
     }
     let config = nginx_conf::load(&files, &path);
     let found = named(&config);
-    match config.problems.first() {
-        _ if !found.is_empty() => Ok(found),
+    match config.problems.first().filter(|_| found.is_empty()) {
         Some(it) => Err(NoFormats { place: config.exact_place(it.span), message: it.message.clone() }),
-        None => Err(NoFormats { place: shown, message: "it has no log_format".to_owned() }),
+        // Most configurations name none: `combined` is nginx's own.
+        None => Ok(found),
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(names, ["timed", "o"]);
         assert_eq!(of_text("o", &formats), Ok(Format::compile("$host", Escape::None)));
         let error = |name: &str| of_config(&folder.path().join(name)).unwrap_err().message;
-        assert_eq!(error("none.conf"), "it has no log_format");
+        assert_eq!(of_config(&folder.path().join("none.conf")), Ok(Vec::new()), "combined is nginx's own");
         assert_eq!(error("missing.conf"), "no such file or directory");
         assert!(!error("broken.conf").is_empty());
     }

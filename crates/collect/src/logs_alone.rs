@@ -242,6 +242,7 @@ fn describe(traffic: &mut Traffic, input: &Input, ends: Vec<End>) {
     for ((told, source), end) in traffic.sources.iter_mut().zip(input.sources()).zip(ends) {
         told.name.clone_from(&source.name);
         told.kind = match source.shape.kinds.as_slice() {
+            [] if end.bytes == 0 => "empty".to_owned(),
             [] => "unparsed".to_owned(),
             [only] => only.name().to_owned(),
             _ => "mixed".to_owned(),

@@ -696,7 +696,7 @@ fn failed_at(scene: &Scene, group: &FailureGroup) -> Vec<Timestamp> {
 fn blind_spots(scene: &Scene, blind: Vec<(&'static Cause, Blind)>) -> Vec<BlindSpot> {
     let mut spots: Vec<BlindSpot> = Vec::new();
     if scene.snapshot.is_of_logs() {
-        return vec![lines::the_host(scene)];
+        return vec![lines::the_host()];
     }
     for log in &scene.snapshot.logs {
         // A host without a journal hides nothing in it.

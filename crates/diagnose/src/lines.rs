@@ -75,7 +75,7 @@ pub fn weigh(
 }
 
 /// That only lines were read, in place of everything else that was not.
-pub fn the_host(_scene: &Scene) -> BlindSpot {
+pub fn the_host() -> BlindSpot {
     BlindSpot {
         what: "the host itself".into(),
         why: "only log lines were read: no process, socket, unit or setting".into(),

@@ -29,6 +29,8 @@ pub struct Sums<'s, 'a> {
     requests: HashMap<(String, u16), f64>,
     /// Entries that a kept one stands for.
     entries: HashMap<(Symptom, String), f64>,
+    /// Of requests that went well after another try: as many as the entry stands for that tells of it.
+    retried: HashMap<usize, f64>,
     /// How many entries were counted in each step, by symptom and by upstream as entries name it.
     logged: HashMap<(&'a str, String), Vec<(Timestamp, u64)>>,
     /// The same for requests, by the address of the last try and the status.
@@ -44,6 +46,7 @@ impl<'s, 'a> Sums<'s, 'a> {
             traffic,
             requests: HashMap::new(),
             entries: HashMap::new(),
+            retried: HashMap::new(),
             logged: HashMap::new(),
             answered: HashMap::new(),
         };
@@ -81,6 +84,13 @@ impl<'s, 'a> Sums<'s, 'a> {
                 sums.entries.insert(key, (it.count as f64 / *kept as f64).max(1.0));
             }
         }
+        for entry in &scene.failures.entries {
+            if let Some(request) = entry.access {
+                let count = sums.entry(entry);
+                let known = sums.retried.entry(request).or_insert(count);
+                *known = known.max(count);
+            }
+        }
         sums
     }
 
@@ -90,11 +100,7 @@ impl<'s, 'a> Sums<'s, 'a> {
         if access.failed() {
             return self.requests.get(&of_access(access)).copied().unwrap_or(1.0);
         }
-        if !access.explained || self.entries.is_empty() {
-            return 1.0;
-        }
-        let of_it = self.scene.failures.entries.iter().filter(|it| it.access == Some(index));
-        of_it.map(|it| self.entry(it)).fold(1.0, f64::max)
+        self.retried.get(&index).copied().unwrap_or(1.0)
     }
 
     /// Whether more requests failed like these than were kept: then an entry without a request may be of one that was not.

@@ -16,9 +16,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use header::{
-    Header, KernelTime, header, time_of_gunicorn_line, time_of_kernel_line, time_of_php_fpm_line,
-};
+pub use header::{Header, KernelTime, header, time_of_kernel_line};
 
 /// Something that happened, as one line tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

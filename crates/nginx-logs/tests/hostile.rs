@@ -57,9 +57,7 @@ fn read_access(bytes: &[u8]) {
 
 fn read_backend(text: &str) {
     let _ = backend::event(text);
-    let _ = backend::time_of_php_fpm_line(text);
     let _ = backend::time_of_kernel_line(text);
-    let _ = backend::time_of_gunicorn_line(text);
 }
 
 #[test]

@@ -47,7 +47,8 @@ pub struct Traffic {
 pub struct LogSource {
     /// The path, `-` for standard input, or `journal:nginx.service`.
     pub name: String,
-    /// `access`, `error`, `php-fpm`, … as in the records; `mixed` where one stream carries several.
+    /// `access`, `error`, `php-fpm`, … as in the records; `mixed` where one stream carries several, `unparsed` where none was
+    /// understood, `empty`.
     pub kind: String,
     /// How it is packed: empty, or `gzip`, `zstd`, `xz`, `bzip2`, and `utf-16`.
     pub packing: String,

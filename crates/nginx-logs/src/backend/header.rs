@@ -191,12 +191,7 @@ fn strip_level(header: &mut Header<'_>) {
     }
 }
 
-/// The local time at the beginning of a line of PHP-FPM's log: `[20-Nov-2026 15:00:00] `.
-pub fn time_of_php_fpm_line(line: &str) -> Option<DateTime> {
-    php_fpm_time(line.strip_prefix('[')?.split_once(']')?.0)
-}
-
-/// Also `20-Nov-2026 15:00:00.123456`, as written with log_level = debug.
+/// `20-Nov-2026 15:00:00`, also with `.123456` behind it, as written with log_level = debug.
 fn php_fpm_time(text: &str) -> Option<DateTime> {
     let bytes = text.as_bytes();
     if bytes.len() < 20 || (bytes[2], bytes[6], bytes[11]) != (b'-', b'-', b' ') {
@@ -205,11 +200,7 @@ fn php_fpm_time(text: &str) -> Option<DateTime> {
     civil(&bytes[7..11], month(&bytes[3..6])?, &bytes[..2], &bytes[12..20])
 }
 
-/// The time at the beginning of a line of gunicorn's log: `[2026-11-20 15:00:00 +0000] `.
-pub fn time_of_gunicorn_line(line: &str) -> Option<Timestamp> {
-    gunicorn_time(line.strip_prefix('[')?.split_once(']')?.0)
-}
-
+/// `2026-11-20 15:00:00 +0000`.
 fn gunicorn_time(text: &str) -> Option<Timestamp> {
     let (date, zone) = text.rsplit_once(' ')?;
     let date: DateTime = date.parse().ok()?;

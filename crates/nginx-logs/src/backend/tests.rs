@@ -387,17 +387,10 @@ fn the_security_modules_say_what_they_refused() {
 #[test]
 fn times_are_read_from_the_front_of_a_line() {
     let date = jiff::civil::date(2026, 11, 20).at(15, 0, 1, 0);
-    assert_eq!(time_of_php_fpm_line("[20-Nov-2026 15:00:01] NOTICE: x"), Some(date));
-    assert_eq!(time_of_php_fpm_line("[20-Nov-2026 15:00:01.123456] DEBUG: x"), Some(date));
-    assert_eq!(time_of_php_fpm_line("20-Nov-2026 15:00:01"), None);
     let since_boot = KernelTime::SinceBoot(std::time::Duration::from_micros(12_345_678));
     assert_eq!(time_of_kernel_line("[   12.345678] x"), Some(since_boot));
     assert_eq!(time_of_kernel_line("Nov 20 15:00:00 web-1 kernel: [   12.345678] x"), Some(since_boot));
     assert_eq!(time_of_kernel_line("[Fri Nov 20 15:00:01 2026] x"), Some(KernelTime::Local(date)));
-    assert_eq!(
-        time_of_gunicorn_line("[2026-11-20 15:00:01 +0100] [1] [INFO] x"),
-        "2026-11-20T14:00:01Z".parse().ok()
-    );
 }
 
 #[test]
