@@ -5,6 +5,7 @@ use nginx_logs::backend::EventKind;
 
 use crate::app::AppKind;
 use crate::case::{Blind, Case};
+use crate::course;
 use crate::events::{self, Event};
 use crate::lines;
 use crate::outage;
@@ -199,7 +200,7 @@ pub fn by_lines<'s>(case: &Case<'s, '_>) -> Option<Deaths<'s>> {
     if case.group.count >= MANY && lines::spread(case) == lines::Spread::Particular {
         candidates.retain(|(it, _)| *it != Death::Recycled);
     }
-    most_telling(&candidates, &lines::moments(case), usize::MAX)
+    most_telling(&candidates, &course::moments(case), usize::MAX)
 }
 
 fn most_telling<'s>(

@@ -9,8 +9,8 @@ use nginx_logs::backend::EventKind;
 
 use crate::app::AppKind;
 use crate::case::Case;
+use crate::course;
 use crate::events::Event;
-use crate::lines;
 use crate::outage::NEAR;
 
 /// A service that answers no more was ended at most so long before somebody noticed, where nothing tells when it last
@@ -36,8 +36,8 @@ pub enum Fate {
 
 /// The fate of the backend of a group of refused connections, with the line that tells it.
 pub fn of<'s>(case: &Case<'s, '_>) -> Option<(Fate, &'s Event)> {
-    let course = lines::course(case);
-    let good: Vec<Timestamp> = lines::good(case).iter().map(|it| it.at).collect();
+    let course = course::of(case);
+    let good: Vec<Timestamp> = course::good(case).iter().map(|it| it.at).collect();
     let last_good = good.iter().copied().filter(|at| *at <= case.group.first).max();
     let from = match last_good {
         Some(at) => at - NEAR,

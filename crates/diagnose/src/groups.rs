@@ -8,9 +8,9 @@ use nginx_conf::{Pass, View};
 use nginx_logs::Symptom;
 use snapshot::{LogKind, Peer, Snapshot};
 
+use crate::course::Course;
 use crate::failure::{Access, Failure, Failures};
 use crate::hidden;
-use crate::lines::Course;
 use crate::{silence, sums, trial};
 
 /// A group remembers that many different paths.

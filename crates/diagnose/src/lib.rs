@@ -10,6 +10,7 @@ mod case;
 mod cause;
 mod causes;
 mod checks;
+mod course;
 mod deaths;
 mod denials;
 mod dial;

@@ -16,6 +16,7 @@ pub use crate::app::AppKind;
 pub use crate::case::{Blind, Case, plural, times};
 pub use crate::cause;
 pub use crate::cause::Judge;
+pub(crate) use crate::course;
 pub(crate) use crate::lines;
 pub use crate::lines::fits;
 pub use crate::report::Fix;

@@ -105,7 +105,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers = course.before || course.since || course.between > 0;
     let quick = lines::durations(case).last().is_none_or(|it| *it < 5.0);
     let confidence = match lines::spread(case) {

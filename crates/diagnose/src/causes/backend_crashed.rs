@@ -126,7 +126,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
     let peer = case.peer_name();
     if refused {
-        let course = lines::course(case);
+        let course = course::of(case);
         let told = fate::of(case);
         let cut = lines::cut_before(case);
         let confidence = match &told {

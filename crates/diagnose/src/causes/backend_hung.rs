@@ -137,7 +137,7 @@ fn advice(case: &Case, found: Found, queue: Option<Fact>, workers: &[&Process], 
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers_now = course.since || course.between > 0;
     let particular = lines::spread(case) == lines::Spread::Particular;
     let confidence = match case.group.symptom {

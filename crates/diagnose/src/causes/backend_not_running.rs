@@ -144,7 +144,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if case.group.symptom == Symptom::ConnectTimeout {
         return None;
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let told = fate::of(case);
     let confidence = match &told {
         Some((Fate::Stopped, _)) => 0.8,

@@ -73,7 +73,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 
 fn from_lines(case: &Case) -> Option<Found> {
     let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
-    let course = lines::course(case);
+    let course = course::of(case);
     let peer = case.peer_name();
     let told = fate::of(case).filter(|(fate, _)| *fate == Fate::Restarted).map(|(_, event)| event);
     let short = course.longest() <= SignedDuration::from_secs(90);

@@ -166,7 +166,7 @@ fn slow_log(case: &Case) -> Option<Fact> {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let spread = lines::spread(case);
     let slow_log = slow_log(case);
     let confidence = match spread {

@@ -78,7 +78,7 @@ pub fn shortened(line: &str) -> String {
 fn from_lines(case: &Case) -> Option<Found> {
     let refused = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing);
     let told = fate::of(case);
-    let course = lines::course(case);
+    let course = course::of(case);
     let (confidence, event) = match told {
         Some((Fate::StartFails, event)) if refused => (0.8, Some(event)),
         Some((Fate::StartFails, event)) if lines::told_near(case, event) && !lines::ever_answered(case) => {

@@ -66,7 +66,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     let told = deaths::by_lines(case).filter(|it| it.death == Death::Recycled);
     let peer = case.peer_name();
     let Some(told) = told else {
-        if lines::spread(case) == lines::Spread::Particular || !lines::course(case).before {
+        if lines::spread(case) == lines::Spread::Particular || !course::of(case).before {
             return None;
         }
         let summary = format!("the backend at {peer} may cut requests as its workers reach their quota");

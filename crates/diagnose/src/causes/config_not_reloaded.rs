@@ -77,8 +77,8 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 fn from_lines(case: &Case) -> Option<Found> {
     // Only the files tell; what lines show is a backend that moved away.
     let moved = matches!(case.group.symptom, Symptom::ConnectRefused | Symptom::ConnectSocketMissing)
-        && lines::course(case).before
-        && !lines::course(case).since;
+        && course::of(case).before
+        && !course::of(case).since;
     let summary = format!(
         "nginx may work with an older configuration than its files say, which name another address than {}",
         case.peer_name()

@@ -112,7 +112,7 @@ fn from_lines(case: &Case) -> Option<Found> {
                 .verify(case.verify_command()),
         );
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let here = lines::place(case) == lines::Place::Here;
     let confidence = if course.between > 0 || course.since {
         0.15

@@ -151,7 +151,7 @@ fn hosts_change(scene: &Scene) -> Option<Fact> {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     if lines::place(case) == lines::Place::Here || !matches!(case.peer(), Some(Peer::Tcp(_))) {
         return None;
     }

@@ -37,7 +37,7 @@ fn summary_of(case: &Case) -> String {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let confidence = match (case.group.symptom, lines::place(case)) {
         (Symptom::ClientClosed, _) => {
             return super::upstream_blackholed::unconnected(case).then(|| fits(case, 0.25, summary_of(case)));

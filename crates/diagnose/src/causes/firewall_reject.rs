@@ -42,7 +42,7 @@ fn judge(case: &Case) -> Result<Verdict, Blind> {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let told = fate::of(case).is_some();
     let confidence = match (case.group.symptom, lines::place(case)) {
         (Symptom::ConnectNoRoute, _) => 0.3,

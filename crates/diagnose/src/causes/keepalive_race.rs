@@ -235,7 +235,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if lines::is_late(case) || lines::is_stream(case) {
         return None;
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let peer = case.peer_name();
     let times = lines::durations(case);
     let first_tries = case.accesses().filter_map(|it| it.attempts.first()?.response_time);

@@ -197,7 +197,7 @@ fn from_lines(case: &Case) -> Option<Found> {
         0.4
     };
     let particular = lines::spread(case) == lines::Spread::Particular;
-    let course = lines::course(case);
+    let course = course::of(case);
     let confidence = match case.group.symptom {
         Symptom::ConnectAgain => 0.6,
         Symptom::ConnectTimeout if lines::place(case) == lines::Place::Here => 0.45,

@@ -170,7 +170,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
         return None;
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers = lines::ever_answered(case);
     let peer = case.peer_name();
     let invalid = matches!(case.group.symptom, Symptom::HeaderInvalid | Symptom::ResponseInvalid);

@@ -152,7 +152,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if let Ok(Verdict::Found(found)) = judge(case) {
         return Some(*found);
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers = lines::ever_answered(case);
     let confidence = match case.group.symptom {
         Symptom::ProxyHeaderBroken => 0.9,

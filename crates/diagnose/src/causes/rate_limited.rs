@@ -144,7 +144,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     let last = case.accesses().next_back().filter(|it| matches!(it.status, 503 | 429))?;
     let (tells, asked) = (last.tells_upstream, last.last_attempt().is_some());
     // A limit lets some requests of the same moment through.
-    let let_through = lines::course(case).between > 0;
+    let let_through = course::of(case).between > 0;
     let confidence = match (tells, asked) {
         (true, true) => return None,
         (true, false) if let_through => 0.6,

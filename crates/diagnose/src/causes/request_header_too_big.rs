@@ -153,7 +153,7 @@ fn from_lines(case: &Case) -> Option<Found> {
         // The same page is answered for others, and fails time and again for somebody.
         _ if lines::spread(case) == lines::Spread::General
             && lines::in_rows(case, 3)
-            && lines::course(case).since =>
+            && course::of(case).since =>
         {
             0.16
         }

@@ -112,7 +112,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
         return None;
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers = lines::ever_answered(case);
     let port = match case.peer() {
         Some(Peer::Tcp(it)) => it.port(),

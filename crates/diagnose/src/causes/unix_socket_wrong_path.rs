@@ -116,7 +116,7 @@ fn out_of_sight(case: &Case, path: &str, pids: &[u32], bound: Fact) -> Verdict {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let confidence = match case.group.symptom {
         Symptom::ConnectSocketMissing if fate::of(case).is_some() => 0.06,
         Symptom::ConnectSocketMissing if course.before || course.since => 0.04,

@@ -196,7 +196,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     if lines::is_late(case) && case.group.symptom != Symptom::BodyShort {
         return None;
     }
-    let course = lines::course(case);
+    let course = course::of(case);
     let confidence = match case.group.symptom {
         Symptom::UpstreamStatus if !status => return None,
         _ if all && case.group.symptom != Symptom::ReadTimeout => 0.55,

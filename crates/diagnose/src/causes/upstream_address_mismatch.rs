@@ -116,7 +116,7 @@ fn runs(unit: Option<&Unit>) -> bool {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let answered = course.before || course.since || course.between > 0;
     let confidence = match lines::place(case) {
         _ if answered || fate::of(case).is_some() => 0.02,

@@ -135,7 +135,7 @@ pub fn unconnected(case: &Case) -> bool {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let answers = course.between > 0;
     let confidence = match (case.group.symptom, lines::place(case)) {
         (Symptom::ClientClosed, _) => return unconnected(case).then(|| fits(case, 0.3, summary_of(case))),

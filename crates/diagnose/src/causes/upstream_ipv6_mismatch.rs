@@ -214,7 +214,7 @@ fn from_lines(case: &Case) -> Option<Found> {
     let tried = case.scene.failures.entries.iter().any(
         |it| matches!(&it.peer, Some(Peer::Tcp(other)) if twin(other) && it.symptom == case.group.symptom),
     );
-    let course = lines::course(case);
+    let course = course::of(case);
     let confidence = match (answered, dialled.is_ipv6()) {
         _ if course.since || course.between > 0 => 0.03,
         // Every other request is answered: `localhost` is two addresses.

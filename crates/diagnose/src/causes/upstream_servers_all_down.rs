@@ -83,7 +83,7 @@ fn without_down(line: &str) -> Option<String> {
 fn from_lines(case: &Case) -> Option<Found> {
     let confidence = match lines::ejected_by(case) {
         Some(_) => return None,
-        None if lines::course(case).between > 0 => 0.1,
+        None if course::of(case).between > 0 => 0.1,
         None => 0.4,
     };
     let summary = format!("every server of {} may be marked down, or it has none", case.peer_name());

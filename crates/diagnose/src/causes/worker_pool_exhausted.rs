@@ -149,7 +149,7 @@ fn from_lines(case: &Case) -> Option<Found> {
         matches!(it, EventKind::ListenQueueFull { .. })
     });
     let particular = lines::spread(case) == lines::Spread::Particular;
-    let course = lines::course(case);
+    let course = course::of(case);
     let peer = case.peer_name();
     let confidence = match case.group.symptom {
         _ if full.is_some() => 0.7,

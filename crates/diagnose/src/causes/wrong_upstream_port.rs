@@ -87,7 +87,7 @@ fn in_another_network(case: &Case, there: &Across) -> Verdict {
 }
 
 fn from_lines(case: &Case) -> Option<Found> {
-    let course = lines::course(case);
+    let course = course::of(case);
     let told = fate::of(case).is_some();
     let confidence = match (course.seen, course.before || course.since || course.between > 0) {
         _ if told => 0.04,
