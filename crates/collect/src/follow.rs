@@ -5,11 +5,14 @@
 //! [`Follower::commit`] was called: after an end in between, whatever its kind, it is given out again. Files are only
 //! read; one that was deleted is let go of once it is quiet. What lines mean is not known here.
 //!
-//! `lines` decides which bytes are whole, `part` reads one open file, `position` knows it again and keeps the state,
-//! `rotated` finds the files that a log was rotated to, `watch` wakes up.
+//! `begin` finds the place to begin at, `paths` sees what becomes of the files at the paths, `lines` decides which bytes are
+//! whole, `part` reads one open file, `position` knows it again and keeps the state, `rotated` finds the files that a log was
+//! rotated to, `watch` wakes up.
 
+mod begin;
 mod lines;
 mod part;
+mod paths;
 mod position;
 mod rotated;
 #[cfg(test)]
@@ -17,21 +20,22 @@ mod tests;
 mod watch;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 use nginx_logs::Block;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use self::part::{CHUNK_BYTES, Given, Outcome, Part, begins_alike, is_of, is_packed};
+use self::part::{CHUNK_BYTES, Given, Outcome, Part};
 use self::position::{Position, State};
-use self::rotated::{Rotated, is_rotated_name, is_rotated_of, place_of, rotated};
-use self::watch::{Watcher, is_told};
+use self::rotated::is_rotated_of;
+use self::watch::Watcher;
 
+pub use self::begin::{Begin, end_of_lines};
 pub use self::position::FileId;
 
 /// How often to look where inotify tells everything: for what it may have missed all the same.
@@ -130,14 +134,6 @@ pub enum Turn {
     Stopped,
     /// Every log has ended: they were all pipes.
     Ended,
-}
-
-/// Where to begin in a file that no state knows of.
-pub enum Begin {
-    /// The beginning of a line.
-    At(u64),
-    /// At the beginning, and the rotated file before it is asked about as well.
-    Earlier,
 }
 
 /// Follows any number of logs.
@@ -456,39 +452,6 @@ impl Follower {
         }
     }
 
-    /// What stands before the position in a file is not what was read there. What was not read yet may be in a copy.
-    fn replaced(&mut self, index: usize, at: usize) {
-        let Some(path) = self.logs[index].path.clone() else { return };
-        let position = self.logs[index].parts[at].position;
-        let set = rotated(&path);
-        let place = place_of(&position, &set);
-        let newest = at + 1 == self.logs[index].parts.len();
-        let behind = self.logs[index].parts.split_off(at);
-        if let Some(place) = place {
-            let mut set = set.into_iter().skip(place);
-            if let Some(copy) = set.next() {
-                self.push(index, copy.file, position);
-            }
-            let current = behind.back().and_then(Part::plain).and_then(|it| it.try_clone().ok());
-            self.push_unknown(index, set, current.as_ref());
-        }
-        for (distance, mut part) in behind.into_iter().enumerate() {
-            if distance == 0 {
-                if !newest {
-                    // A rotated file that was written over: what it holds now was read under another name.
-                    self.unwatch(index, &part);
-                    self.happened.push((index, Happening::Lost));
-                    continue;
-                }
-                self.happened.push((index, Happening::Truncated));
-                part.position =
-                    Position { id: part.id(), written_at: position.written_at, ..Position::default() };
-                part.unread = true;
-            }
-            self.logs[index].parts.push_back(part);
-        }
-    }
-
     /// Closes a file and remembers where reading stood.
     fn let_go(&mut self, index: usize, at: usize, error: Option<io::Error>) {
         let log = &mut self.logs[index];
@@ -526,351 +489,6 @@ impl Follower {
             self.happened.push((index, Happening::Unreadable(text)));
         }
     }
-
-    /// Looks where the path leads, and whether the files have changed.
-    fn look(&mut self, index: usize, now: Instant) {
-        let Some(path) = self.logs[index].path.clone() else {
-            self.logs[index].look_at = now + SELDOM;
-            return;
-        };
-        self.watch_folder(index, &path);
-        match part::metadata(&path) {
-            Ok(metadata) => {
-                let log = &mut self.logs[index];
-                log.missing_since = None;
-                let same =
-                    log.attached && log.parts.back().is_some_and(|it| it.id() == FileId::of(&metadata));
-                if same {
-                    log.trouble = None;
-                } else if let Err(error) = self.arrive(index, &path) {
-                    self.trouble(index, &error);
-                }
-                self.check(index, (same && metadata.is_file()).then_some(metadata.len()));
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                let log = &mut self.logs[index];
-                log.attached = false;
-                let since = *log.missing_since.get_or_insert(now);
-                let never = log.parts.is_empty() && log.last.is_none();
-                if !log.said_missing && (never || now - since >= GONE) {
-                    log.said_missing = true;
-                    self.happened.push((index, Happening::Missing));
-                }
-                self.check(index, None);
-            }
-            Err(error) => {
-                self.trouble(index, &error);
-                self.check(index, None);
-            }
-        }
-        self.retire(index, now);
-        let half_line = self.options.half_line;
-        let log = &mut self.logs[index];
-        let fine = log.told
-            && log.trouble.is_none()
-            && !log.parts.iter().any(|it| it.plain().is_some() && it.watch.is_none());
-        let waiting = log.missing_since.is_some() && !log.said_missing || log.parts.len() > 1;
-        // A stale descriptor was closed just now.
-        let reopen = !log.attached && log.missing_since.is_none() && log.trouble.is_none();
-        let closed = log.parts.iter().any(|it| it.closed);
-        log.look_at = now + if fine && !waiting && !closed && !reopen { SELDOM } else { OFTEN };
-        for part in &mut log.parts {
-            part.closed = false;
-            if part.behind_bytes > 0 && !part.unread {
-                log.look_at = log.look_at.min(part.grown_at + half_line).max(now);
-            }
-        }
-    }
-
-    /// Asks each file of a log whether it has changed; `size` is that of the file at the path, asked before.
-    fn check(&mut self, index: usize, size: Option<u64>) {
-        let mut at = 0;
-        while let Some(part) = self.logs[index].parts.get_mut(at) {
-            match part.check() {
-                Ok(()) => at += 1,
-                Err(error) => self.let_go(index, at, Some(error)),
-            }
-        }
-        let log = &self.logs[index];
-        // On an overlay, a file is copied when it is written to for the first time: who opened it before sees the old one.
-        let stale = |it: &Part| it.plain().is_some() && size.is_some_and(|size| size > it.size());
-        if log.attached && log.parts.back().is_some_and(stale) {
-            self.let_go(index, log.parts.len() - 1, None);
-            self.logs[index].look_at = Instant::now();
-        }
-    }
-
-    /// Lets go of files that nothing comes from any more.
-    fn retire(&mut self, index: usize, now: Instant) {
-        let mut at = 0;
-        while at < self.logs[index].parts.len() {
-            let log = &self.logs[index];
-            let part = &log.parts[at];
-            let newest = at + 1 == log.parts.len();
-            let quiet = now.saturating_duration_since(part.grown_at) >= self.options.linger;
-            let done = !part.unread && part.behind_bytes == 0 && part.plain().is_some();
-            let too_many = log.parts.len() > MOST_PARTS && at == 0;
-            // Until the new file is written to, nginx may not know of the rotation.
-            let moved_on = || log.parts.back().is_some_and(|it| it.plain().is_none() || it.size() > 0);
-            let over = match newest {
-                true => !log.attached && part.deleted && quiet,
-                false => quiet && (part.deleted || moved_on()) || too_many,
-            };
-            if done && over {
-                self.let_go(index, at, None);
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    /// A file is at the path that was not there before.
-    fn arrive(&mut self, index: usize, path: &Path) -> io::Result<()> {
-        let file = part::open(path)?;
-        let metadata = file.metadata()?;
-        let id = FileId::of(&metadata);
-        let log = &mut self.logs[index];
-        if log.parts.back().is_some_and(|it| it.id() == id) {
-            log.attached = true;
-            return Ok(());
-        }
-        if self.logs.iter().flat_map(|it| &it.parts).any(|it| it.id() == id) {
-            // Another name of a file that is being read.
-            self.logs[index].attached = false;
-            return Ok(());
-        }
-        if metadata.is_file() && is_packed(&file)? {
-            return Err(io::Error::new(ErrorKind::Unsupported, "it is packed, and so it does not grow"));
-        }
-        let known = self.known(&file, id);
-        let log = &self.logs[index];
-        let last = log.parts.back().map(|it| it.position).or(log.last);
-        if let Some(last) = last
-            && known.is_none()
-            && metadata.is_file()
-        {
-            let set = rotated(path);
-            let place = place_of(&last, &set);
-            // One that was let go of may have grown since, until it was moved away.
-            if let Some(place) = place
-                && log.parts.back().is_none_or(|it| it.id() != last.id)
-                && let Ok(file) = set[place].file.try_clone()
-            {
-                self.push(index, file, last);
-            }
-            self.push_between(index, set, place, last.written_at, Some(&file));
-        }
-        let first = known.is_none();
-        self.push_with_error(index, file, known.unwrap_or_default())?;
-        let log = &mut self.logs[index];
-        log.attached = true;
-        log.trouble = None;
-        log.said_missing = false;
-        if first {
-            let what = if last.is_some() { Happening::Rotated } else { Happening::Appeared };
-            self.happened.push((index, what));
-        }
-        Ok(())
-    }
-
-    /// Where reading stood in a file that was read before.
-    fn known(&self, file: &File, id: FileId) -> Option<Position> {
-        let same = |it: &&Position| it.id == id && it.offset > 0 && is_of(file, it).unwrap_or(false);
-        self.finished.iter().rev().find(same).copied()
-    }
-
-    /// The rotated files that came after the one at `place`, or after that time, and before the current one.
-    fn push_between(
-        &mut self,
-        index: usize,
-        set: Vec<Rotated>,
-        place: Option<usize>,
-        written_at: i64,
-        current: Option<&File>,
-    ) {
-        let later =
-            |(at, it): &(usize, Rotated)| place.map_or(it.written_at > written_at, |place| *at > place);
-        let later: Vec<Rotated> = set.into_iter().enumerate().filter(later).map(|it| it.1).collect();
-        self.push_unknown(index, later, current);
-    }
-
-    /// Files that were not read yet.
-    fn push_unknown(
-        &mut self,
-        index: usize,
-        files: impl IntoIterator<Item = Rotated>,
-        current: Option<&File>,
-    ) {
-        let current_id = current.and_then(|it| it.metadata().ok()).map(|it| FileId::of(&it));
-        for it in files {
-            // Just being copied, before it is emptied: it will be found when it is.
-            let copying = || current.is_some_and(|current| begins_alike(&it.file, current));
-            if current_id != Some(it.id) && !self.is_known(&it) && !copying() {
-                self.push(index, it.file, Position::default());
-            }
-        }
-    }
-
-    /// Whether a rotated file is being read, or was read to its end.
-    fn is_known(&self, it: &Rotated) -> bool {
-        self.logs.iter().flat_map(|it| &it.parts).any(|part| part.id() == it.id)
-            || self.finished.iter().any(|one| one.id == it.id && is_of(&it.file, one).unwrap_or(false))
-    }
-
-    /// The rotated files behind the newest one that is known, or else those written since the current one was seen empty.
-    /// Nothing tells a file that was filled, copied and emptied from one that was left alone, but that the copy is there.
-    fn push_missed(&mut self, index: usize, path: &Path, written_at: i64, current: Option<&File>) {
-        let set = rotated(path);
-        let place = set.iter().rposition(|it| self.is_known(it));
-        self.push_between(index, set, place, written_at - 1, current);
-    }
-
-    /// The newest rotated file of a log that begins now counts as read.
-    fn finish_newest(&mut self, path: &Path) {
-        let Some(newest) = rotated(path).pop() else { return };
-        let whole = Part::new(newest.file, Position::default()).and_then(|mut it| {
-            it.begin_at(it.size())?;
-            Ok(it.position)
-        });
-        self.finished.extend(whole.ok());
-    }
-
-    fn push(&mut self, index: usize, file: File, position: Position) {
-        if let Err(error) = self.push_with_error(index, file, position) {
-            self.trouble(index, &error);
-        }
-    }
-
-    fn push_with_error(&mut self, index: usize, file: File, position: Position) -> io::Result<()> {
-        let mut part = Part::new(file, position)?;
-        part.watch = part.plain().and_then(|it| self.watcher.file(it, index));
-        self.logs[index].parts.push_back(part);
-        Ok(())
-    }
-
-    /// Finds the files of an earlier run again, and what has come since.
-    fn resume(&mut self, index: usize, path: &Path, positions: &[Position]) {
-        let set = rotated(path);
-        let current = part::open(path).and_then(|it| Ok((FileId::of(&it.metadata()?), it))).ok();
-        let mut place = None;
-        let mut at_path = None;
-        for position in positions {
-            let found = place_of(position, &set);
-            let by_inode = found.is_some_and(|it| set[it].id.inode == position.id.inode);
-            let is_current = current.as_ref().is_some_and(|(id, file)| {
-                (id.inode == position.id.inode || position.offset > 0 && !by_inode)
-                    && is_of(file, position).unwrap_or(false)
-            });
-            if is_current {
-                at_path = Some(*position);
-            } else if let Some(found) = found {
-                place = Some(found);
-                if let Ok(file) = set[found].file.try_clone() {
-                    self.push(index, file, *position);
-                }
-            } else if position.offset > 0 {
-                self.happened.push((index, Happening::Lost));
-            }
-        }
-        self.logs[index].last = positions.last().copied();
-        let written_at = positions.iter().map(|it| it.written_at).max();
-        let file = current.as_ref().map(|it| &it.1);
-        match (at_path, written_at) {
-            (None, Some(written_at)) => self.push_between(index, set, place, written_at, file),
-            (Some(Position { offset: 0, written_at, .. }), _) => {
-                self.push_missed(index, path, written_at, file)
-            }
-            _ => {}
-        }
-        let Some((id, file)) = current else { return };
-        let known = at_path.or_else(|| self.known(&file, id)).unwrap_or_default();
-        if file.metadata().is_ok_and(|it| !it.is_file()) || !is_packed(&file).unwrap_or(false) {
-            self.push(index, file, known);
-            self.logs[index].attached = self.logs[index].parts.back().is_some_and(|it| it.id() == id);
-        }
-    }
-
-    /// Opens a file that no state knows.
-    fn begin(&mut self, index: usize, path: &Path, begin: &mut dyn FnMut(&mut File) -> io::Result<Begin>) {
-        let is_read = |id: FileId| self.logs.iter().flat_map(|it| &it.parts).any(|it| it.id() == id);
-        let opened = part::open(path).and_then(|it| Ok((it.metadata()?, it)));
-        let Ok((metadata, mut file)) = opened else { return };
-        if !metadata.is_file() || is_read(FileId::of(&metadata)) || is_packed(&file).unwrap_or(true) {
-            return;
-        }
-        let mut starts = vec![];
-        let mut earlier = None;
-        loop {
-            let start = match begin(&mut file) {
-                Ok(it) => it,
-                Err(error) => return self.trouble(index, &error),
-            };
-            let at = if let Begin::At(at) = start { at } else { 0 };
-            starts.push((file, at));
-            if !matches!(start, Begin::Earlier) {
-                break;
-            }
-            let set = earlier.get_or_insert_with(|| rotated(path));
-            match set.pop() {
-                Some(it) if !is_packed(&it.file).unwrap_or(true) => file = it.file,
-                _ => break,
-            }
-        }
-        for (file, at) in starts.into_iter().rev() {
-            let part = Part::new(file, Position::default()).and_then(|mut it| it.begin_at(at).map(|()| it));
-            match part {
-                Ok(mut part) => {
-                    part.watch = part.plain().and_then(|it| self.watcher.file(it, index));
-                    self.logs[index].parts.push_back(part);
-                }
-                Err(error) => return self.trouble(index, &error),
-            }
-        }
-        self.logs[index].attached = true;
-        self.finish_newest(path);
-    }
-
-    /// Watches the folder of a log, which may be another one by now.
-    fn watch_folder(&mut self, index: usize, path: &Path) {
-        let Some(folder) = path.parent() else { return };
-        let id = fs::metadata(folder).map(|it| FileId::of(&it)).ok();
-        let log = &mut self.logs[index];
-        let kept = log.folder_watch.filter(|it| Some(it.1) == id && self.watcher.keeps(it.0));
-        if kept.is_none() {
-            if let Some((old, _)) = log.folder_watch {
-                self.watcher.forget(old, index);
-            }
-            let name = path.file_name().map(ToOwned::to_owned);
-            let watch = self.watcher.folder(folder, index, name);
-            log.folder_watch = watch.zip(id);
-        }
-        if kept.is_none() || !log.attached {
-            log.told = log.folder_watch.is_some() && is_told(folder, path);
-        }
-    }
-
-    /// Finds new logs in the folders.
-    fn look_into_folders(&mut self, now: Instant) {
-        for at in 0..self.folders.len() {
-            if self.folders[at].look_at > now {
-                continue;
-            }
-            let path = self.folders[at].path.clone();
-            if self.folders[at].watch.is_none_or(|it| !self.watcher.keeps(it)) {
-                self.folders[at].watch = self.watcher.folder(&path, at | IS_FOLDER, None);
-            }
-            let told = self.folders[at].watch.is_some() && is_told(&path, &path);
-            self.folders[at].look_at = now + if told { SELDOM } else { OFTEN };
-            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = entries.map(|it| it.path()).filter(|it| is_log(it)).collect();
-            paths.sort();
-            for path in paths {
-                if self.logs.len() < MOST_LOGS {
-                    self.add(path.to_string_lossy().into_owned(), path);
-                }
-            }
-        }
-    }
 }
 
 impl Log {
@@ -898,28 +516,6 @@ impl Log {
         log.parts.push_back(Part::pipe_of(input));
         Ok(log)
     }
-}
-
-/// Whether a file in a folder is a log: nothing hidden, and no rotated one.
-fn is_log(path: &Path) -> bool {
-    path.file_name().is_some_and(|it| {
-        let name = it.to_string_lossy();
-        !name.starts_with('.') && !is_rotated_name(&name)
-    }) && path.metadata().is_ok_and(|it| it.is_file())
-}
-
-/// The end of the last whole line of a file: where to begin without what was written before.
-pub fn end_of_lines(file: &mut File) -> io::Result<Begin> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let from = length.saturating_sub(SAMPLE_BYTES);
-    file.seek(SeekFrom::Start(from))?;
-    let mut tail = Vec::new();
-    file.take(SAMPLE_BYTES).read_to_end(&mut tail)?;
-    Ok(Begin::At(match memrchr(b'\n', &tail) {
-        Some(at) => from + at as u64 + 1,
-        None if from == 0 => 0,
-        None => from + tail.len() as u64,
-    }))
 }
 
 /// Waits for descriptors; a signal ends it early.

@@ -645,7 +645,7 @@ fn logrotate_loses_nothing_and_doubles_nothing() {
             let started = Instant::now();
             loop {
                 match command.status() {
-                    Err(error) if error.kind() == ErrorKind::NotFound => return false,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
                     Err(error) => panic!("{error}"),
                     Ok(status) if status.success() => return true,
                     Ok(_) => assert!(started.elapsed() < PATIENCE),
