@@ -153,14 +153,14 @@ pub struct Stretch {
     pub from: Timestamp,
     /// The end of it.
     pub to: Timestamp,
-    /// How many failed.
+    /// How many failures: entries of the error log, of which a request can have one for each try, or else requests.
     pub failed: u64,
-    /// Of how many requests; 0 without an access log.
+    /// How many requests came meanwhile; 0 without an access log.
     pub requests: u64,
 }
 
 impl Stretch {
-    /// The failed part of the requests; none without an access log.
+    /// How many of the requests a failure concerned, at most; none without an access log.
     pub fn share(&self) -> Option<f64> {
         (self.requests > 0).then(|| (self.failed as f64 / self.requests as f64).min(1.0))
     }

@@ -278,9 +278,11 @@ fn impact(it: &Impact, clock: Clock) -> Option<String> {
         words.push_str("; here and there, never many at once");
     } else if let Some(worst) = &it.worst {
         let (from, to) = (clock.time(worst.from), clock.time(worst.to));
-        _ = write!(words, "; the worst of it from {from} to {to}: {}", worst.failed);
-        if let Some(share) = worst.share() {
-            _ = write!(words, " of {} requests ({})", worst.requests, percent(share));
+        // A request can fail at several servers, so that this is no part of the requests.
+        let failures = if worst.failed == 1 { "failure" } else { "failures" };
+        _ = write!(words, "; the worst of it from {from} to {to}: {} {failures}", worst.failed);
+        if worst.requests > 0 {
+            _ = write!(words, " while {} requests came", worst.requests);
         }
     }
     Some(words)

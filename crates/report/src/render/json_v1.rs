@@ -209,9 +209,9 @@ pub struct Stretch {
     pub from: String,
     /// When it ends.
     pub to: String,
-    /// How many failed.
+    /// How many failures: entries of the error log, of which a request can have one for each try, or else requests.
     pub failed: u64,
-    /// Of how many requests; 0 without an access log.
+    /// How many requests came meanwhile; 0 without an access log.
     pub requests: u64,
 }
 
